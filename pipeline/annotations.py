@@ -1,0 +1,235 @@
+"""CelebA's annotation files, in every form that people hold them.
+
+`list_attr_celeba.txt`, `list_eval_partition.txt` and `identity_CelebA.txt` as published, or
+Kaggle's CSV of the first two. Accepted: CRLF or LF, no final newline, no count line, a header
+in the two-column files, labels -1/1 or 0/1. Everything is keyed by file name, never by position.
+
+Each file is parsed at once by Arrow. Where that fails, or the values are odd, the file is read
+again line by line by the plain parser below, which names the line at fault.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from pipeline.attributes import CELEBA_ORDER
+from pipeline.errors import PipelineError
+
+_LABELS = {b"-1": False, b"0": False, b"1": True}
+
+
+@dataclass(frozen=True)
+class AttributeList:
+    """The content of `list_attr_celeba`."""
+
+    names: pa.Array
+    """[N] string, file names in the order of the file."""
+
+    attributes: np.ndarray
+    """[N, 40] bool, CelebA order."""
+
+
+@dataclass(frozen=True)
+class _Text:
+    """An annotation file cut into its head (count, column names) and its body."""
+
+    path: Path
+    count: int | None
+    columns: list[str]
+    body: bytes
+    first_line: int
+    """The number of the body's first line, from 1."""
+
+    @property
+    def delimiter(self) -> str:
+        return "," if self.path.suffix == ".csv" else " "
+
+    def lines(self) -> Iterator[tuple[int, list[bytes]]]:
+        """Each non-empty line of the body as (its number in the file, its fields)."""
+        separator = b"," if self.delimiter == "," else None
+        for number, line in enumerate(self.body.split(b"\n"), self.first_line):
+            if line.strip():
+                yield number, [field.strip() for field in line.split(separator)]
+
+    def fail(self, line: int, complaint: str) -> PipelineError:
+        return PipelineError(f"{self.path}, line {line}: {complaint}.")
+
+
+def read_attributes(path: Path) -> AttributeList:
+    """Read `list_attr_celeba.txt` or `.csv`.
+
+    Raises PipelineError naming the file, the line and the column where a label is not -1, 0
+    or 1, a column is missing or unknown, the count line disagrees, or an image is listed twice.
+    """
+    text = _read_text(path)
+    if text.delimiter == ",":
+        text.columns.pop(0)  # Kaggle names the file column, the official file does not
+    _check_columns(text)
+    parsed = _parse_at_once(text, ["file", *text.columns], pa.int8())
+    if parsed is not None:
+        names = parsed["file"].combine_chunks()
+        values = np.column_stack([parsed[name].to_numpy() for name in CELEBA_ORDER])
+        odd = values.size and (
+            values.min() < -1 or values.max() > 1 or (values.min() == -1 and (values == 0).any())
+        )
+    if parsed is None or odd:
+        names, values = _parse_labels_by_line(text)
+    if text.count is not None and text.count != len(names):
+        raise PipelineError(
+            f"{path}, line 1 announces {text.count:,} images and {len(names):,} follow;"
+            " the file is cut short or was edited, get it again."
+        )
+    _refuse_doubles(path, names)
+    return AttributeList(names, values > 0)
+
+
+def read_pairs(path: Path) -> tuple[pa.Array, np.ndarray]:
+    """Read a file of two columns, `list_eval_partition` or `identity_CelebA`.
+
+    Returns the file names ([N] string) and the numbers ([N] int64). Raises PipelineError
+    naming file and line where the second column is no whole number or an image is listed twice.
+    """
+    text = _read_text(path)
+    parsed = _parse_at_once(text, ["file", "number"], pa.int64())
+    if parsed is not None:
+        names, numbers = parsed["file"].combine_chunks(), parsed["number"].to_numpy()
+    else:
+        names, numbers = _parse_pairs_by_line(text)
+    _refuse_doubles(path, names)
+    return names, numbers
+
+
+def align(
+    names: pa.Array, path: Path, other_names: pa.Array, values: np.ndarray, default: int | None
+) -> np.ndarray:
+    """Reorder `values`, keyed by `other_names` from `path`, into the order of `names`.
+
+    An image that `path` does not list gets `default`; without one it is a PipelineError.
+    """
+    if names.equals(other_names):
+        return values
+    position = pc.index_in(names, value_set=other_names)
+    missing = position.is_null()
+    if default is None and pc.any(missing).as_py():
+        first = names.filter(missing)[0].as_py()
+        raise PipelineError(
+            f"{path} does not list {first} and {pc.sum(missing).as_py() - 1:,} other images"
+            " of list_attr_celeba; the two files belong to different sets."
+        )
+    result = np.append(values, default if default is not None else 0)
+    return result[position.fill_null(len(values)).to_numpy()]
+
+
+def _read_text(path: Path) -> _Text:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise PipelineError(f"{path} cannot be read: {error.strerror}.") from error
+    nul = data.find(b"\0")
+    if nul >= 0:
+        line = data.count(b"\n", 0, nul) + 1
+        raise PipelineError(f"{path}, line {line}: a NUL byte; the file is damaged, get it again.")
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n")
+    count, columns, start, line = None, [], 0, 1
+    while start < len(data) and line <= 2:
+        end = data.find(b"\n", start)
+        end = len(data) if end < 0 else end
+        head = data[start:end].strip()
+        fields = head.replace(b",", b" ").split()
+        if line == 1 and len(fields) == 1 and fields[0].isdigit():
+            count = int(fields[0])
+        elif fields and b"." not in fields[0] and not columns:
+            columns = [field.decode("utf-8", "replace") for field in fields]
+        else:
+            break
+        start, line = end + 1, line + 1
+    if not data[start:].strip():
+        raise PipelineError(f"{path} lists no images; it holds {len(data)} bytes, get it again.")
+    return _Text(path, count, columns, data[start:], line)
+
+
+def _check_columns(text: _Text) -> None:
+    known, given = set(CELEBA_ORDER), set(text.columns)
+    problems = [f"lacks the column {name}" for name in CELEBA_ORDER if name not in given]
+    problems += [f"has the unknown column {name}" for name in text.columns if name not in known]
+    if len(text.columns) > len(given):
+        problems.append("names a column twice")
+    if problems:
+        raise PipelineError(
+            f"{text.path}, line {text.first_line - 1}: the header {problems[0]}"
+            f"{f' (and {len(problems) - 1} more such faults)' if problems[1:] else ''};"
+            " it must name the 40 attributes of CelebA."
+        )
+
+
+def _parse_at_once(text: _Text, columns: list[str], number: pa.DataType) -> pa.Table | None:
+    """The body as a table, or None where Arrow finds it irregular."""
+    body = text.body
+    if text.delimiter == " ":
+        body = body.replace(b"  ", b" ").replace(b" \n", b"\n")
+    try:
+        table = pa.csv.read_csv(
+            pa.BufferReader(body),
+            pa.csv.ReadOptions(column_names=columns),
+            pa.csv.ParseOptions(delimiter=text.delimiter, quote_char=False),
+            pa.csv.ConvertOptions(
+                column_types={c: number if i else pa.string() for i, c in enumerate(columns)},
+                null_values=[],
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None
+    return table
+
+
+def _parse_labels_by_line(text: _Text) -> tuple[pa.Array, np.ndarray]:
+    columns = [text.columns.index(name) for name in CELEBA_ORDER]
+    names, rows = [], []
+    seen: set[bytes] = set()
+    for number, (name, *values) in text.lines():
+        if len(values) != len(columns):
+            raise text.fail(number, f"{len(values)} labels where 40 belong")
+        for column, value in zip(text.columns, values, strict=True):
+            if value not in _LABELS:
+                shown = value.decode("utf-8", "replace")
+                raise text.fail(number, f"{column} is {shown!r}, and a label is -1, 0 or 1")
+        seen.update(values)
+        if {b"-1", b"0"} <= seen:
+            raise text.fail(number, "labels of -1 and of 0 in one file, and no way to tell which")
+        names.append(_decode(text, number, name))
+        rows.append([_LABELS[values[column]] for column in columns])
+    return pa.array(names, pa.string()), np.array(rows, bool)
+
+
+def _parse_pairs_by_line(text: _Text) -> tuple[pa.Array, np.ndarray]:
+    names, numbers = [], []
+    for number, fields in text.lines():
+        try:
+            name, value = fields
+            numbers.append(int(value))
+        except ValueError:
+            raise text.fail(number, "expected a file name and a whole number") from None
+        if abs(numbers[-1]) >= 2**63:
+            raise text.fail(number, "a number too large to be meant")
+        names.append(_decode(text, number, name))
+    return pa.array(names, pa.string()), np.array(numbers, np.int64)
+
+
+def _decode(text: _Text, line: int, name: bytes) -> str:
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        raise text.fail(line, "a file name that is not UTF-8; the file is damaged") from None
+
+
+def _refuse_doubles(path: Path, names: pa.Array) -> None:
+    counts = pc.value_counts(names)
+    if len(counts) < len(names):
+        double = counts.filter(pc.greater(counts.field("counts"), 1))[0]["values"].as_py()
+        raise PipelineError(f"{path} lists {double} more than once; an image has one line.")

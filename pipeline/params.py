@@ -1,0 +1,163 @@
+"""Every knob of params.yaml: its name, type and range. A section a class, the file a `Params`.
+
+A wrong key, type or range is refused with one sentence naming the key, before anything is read
+or written. What a knob is for stands beside it in params.yaml.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML, YAMLError
+
+from pipeline.errors import PipelineError
+
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+BelowOne = Annotated[float, Field(ge=0, lt=1)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+AboveZero = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A part of params.yaml: every key known, every value of its own type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Data(Section):
+    source: Literal["synthetic", "folder"]
+
+
+class Synthetic(Section):
+    train: Positive
+    valid: Positive
+    test: Positive
+    seed: Count
+
+
+class Folder(Section):
+    path: str | None
+
+    def root(self) -> Path:
+        """The folder that holds CelebA: `path`, or else the environment's CELEBA_ROOT."""
+        place = self.path or os.environ.get("CELEBA_ROOT")
+        if not place:
+            raise PipelineError(
+                "The source `folder` needs the place of CelebA; set the environment variable"
+                " CELEBA_ROOT to the folder that holds it."
+            )
+        return Path(place).expanduser()
+
+
+class Sources(Section):
+    synthetic: Synthetic
+    folder: Folder
+
+
+class Shards(Section):
+    size: Annotated[int, Field(ge=16, le=1024)]
+    quality: Annotated[int, Field(ge=1, le=100)]
+    samples: Positive
+
+
+class Backbone(Section):
+    name: str
+    options: dict[str, int | float | bool | str]
+
+
+class Heads(Section):
+    width: Positive
+    depth: Count
+    dropout: BelowOne
+
+    @model_validator(mode="after")
+    def _narrowest(self) -> "Heads":
+        if self.depth and self.width >> (self.depth - 1) < 1:
+            raise ValueError(f"width {self.width} cannot be halved {self.depth - 1} times")
+        return self
+
+
+class Augment(Section):
+    brightness: BelowOne
+    contrast: BelowOne
+    saturation: BelowOne
+    hue: Annotated[float, Field(ge=0, le=0.5)]
+    flip: Share
+
+
+class Train(Section):
+    epochs: Positive
+    batch_size: Positive
+    lr: AboveZero
+    weight_decay: NotNegative
+    warmup: Share
+    schedule: Literal["constant", "cosine"]
+    seed: Count
+    device: Literal["auto", "cpu", "cuda", "mps"]
+
+
+class Evaluate(Section):
+    batch_size: Positive
+    threshold: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Export(Section):
+    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+    precision: Literal["float16", "float32"]
+
+
+class Params(Section):
+    data: Data
+    sources: Sources
+    shards: Shards
+    backbone: Backbone
+    heads: Heads
+    augment: Augment
+    train: Train
+    evaluate: Evaluate
+    export: Export
+
+    @model_validator(mode="after")
+    def _size_fits_backbone(self) -> "Params":
+        side = -(-self.shards.size // 16)
+        if self.backbone.name.startswith("efficientformerv2") and side % 2:
+            raise ValueError(
+                f"shards.size is {self.shards.size}, and EfficientFormerV2 needs a side whose"
+                " sixteenth, rounded up, is even: 96, 128, 160, 178, 192 or 224"
+            )
+        return self
+
+
+def load_params(path: Path) -> Params:
+    """Read and check a params file. Raises PipelineError naming the file and every bad key."""
+    try:
+        values = YAML(typ="safe", pure=True).load(path)
+    except FileNotFoundError:
+        raise PipelineError(f"{path} does not exist; run from the project's folder.") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise PipelineError(f"{path} is not valid YAML: {reason}.") from error
+    if not isinstance(values, dict):
+        raise PipelineError(f"{path} holds no params; start from a recipe: `pipeline recipe quick`.")
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        complaints = "; ".join(_complaint(dict(detail)) for detail in error.errors())
+        raise PipelineError(f"{path}: {complaints}.") from error
+
+
+def _complaint(detail: dict[str, Any]) -> str:
+    key = ".".join(str(part) for part in detail["loc"])
+    match detail["type"]:
+        case "missing":
+            return f"the key {key} is missing"
+        case "extra_forbidden":
+            return f"there is no key {key}"
+        case "value_error":
+            return f"{key}: {detail['ctx']['error']}" if key else str(detail["ctx"]["error"])
+        case _:
+            reason = detail["msg"].removeprefix("Input should be ")
+            return f"{key} is {detail['input']!r} and should be {reason}"

@@ -1,0 +1,195 @@
+"""Raw parquet: the images and labels as they came, in the schema of the Hub's CelebA.
+
+`{split}-00000-of-000NN.parquet` with `image` (struct of the original bytes and file name),
+`celeb_id` and the 40 boolean attributes in CelebA order, in row groups of 1,000 images, so
+that columns are read alone and work can be cut. Beside them `source.json`: where from,
+licence, counts and the sha256 of each file.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.atomic import new_directory, write_json
+from pipeline.attributes import CELEBA_ORDER, SPLITS
+from pipeline.errors import PipelineError
+from pipeline.progress import Progress
+from pipeline.sources import Source
+
+ROWS_PER_FILE = 10_000
+ROWS_PER_GROUP = 1_000
+
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+_FEATURES = {
+    "image": {"_type": "Image"},
+    "celeb_id": {"dtype": "int64", "_type": "Value"},
+    **{name: {"dtype": "bool", "_type": "Value"} for name in CELEBA_ORDER},
+}
+
+SCHEMA = pa.schema(
+    [
+        pa.field("image", IMAGE),
+        pa.field("celeb_id", pa.int64()),
+        *(pa.field(name, pa.bool_()) for name in CELEBA_ORDER),
+    ],
+    # What `datasets` looks for to show pictures instead of bytes.
+    metadata={"huggingface": json.dumps({"info": {"features": _FEATURES}})},
+)
+
+_FILE_NAME = re.compile(r"(?P<split>[a-z]+)-(?P<number>\d{5})-of-(?P<total>\d{5})\.parquet")
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_raw(source: Source, folder: Path) -> dict[str, Any]:
+    """Write every row of `source` as raw parquet under `folder`, replacing what was there.
+
+    Returns the content of `source.json`. Nothing appears under `folder` unless all of it does.
+    Raises PipelineError for whatever the source finds wrong.
+    """
+    with new_directory(folder) as partial:
+        files: dict[str, Any] = {}
+        with_images = 0
+        with Progress("download", sum(source.counts.values()), "images") as done:
+            for split, count in source.counts.items():
+                names = _file_names(split, count)
+                for name, table in zip(names, _tables(source.batches(split)), strict=True):
+                    pq.write_table(
+                        table,
+                        partial / name,
+                        row_group_size=ROWS_PER_GROUP,
+                        compression={"image.path": "zstd"},  # JPEG bytes do not shrink
+                        use_dictionary=False,
+                    )
+                    with_images += len(table) - table["image"].null_count
+                    files[name] = {
+                        "rows": len(table),
+                        "bytes": (partial / name).stat().st_size,
+                        "sha256": sha256_of(partial / name),
+                    }
+                    done(len(table))
+        written = sum(file["rows"] for file in files.values())
+        if written != sum(source.counts.values()):
+            raise ValueError(f"the source announced {source.counts} and gave {written} rows")
+        record = {
+            **source.provenance(),
+            "counts": dict(source.counts),
+            "images": with_images,
+            "files": files,
+        }
+        write_json(partial / "source.json", record)
+    return record
+
+
+def _file_names(split: str, count: int) -> list[str]:
+    total = -(-count // ROWS_PER_FILE)
+    return [f"{split}-{number:05d}-of-{total:05d}.parquet" for number in range(total)]
+
+
+def _tables(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Regroup record batches of any length into tables of ROWS_PER_FILE rows."""
+    waiting = SCHEMA.empty_table()
+    for batch in batches:
+        waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch], SCHEMA)])
+        while len(waiting) >= ROWS_PER_FILE:
+            yield waiting.slice(0, ROWS_PER_FILE)
+            waiting = waiting.slice(ROWS_PER_FILE)
+    if len(waiting):
+        yield waiting
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The labels of one split, in the order of its rows."""
+
+    attributes: np.ndarray
+    """[N, 40] bool, CelebA order."""
+
+    celeb_id: np.ndarray
+    """[N] int64; -1 where the source knows no identity."""
+
+
+def raw_files(folder: Path) -> dict[str, list[Path]]:
+    """The parquet files of each split, in order.
+
+    Raises PipelineError where the folder holds no raw parquet, lacks a split or a part.
+    """
+    found: dict[str, list[Path]] = {split: [] for split in SPLITS}
+    for path in sorted(folder.glob("*.parquet")):
+        match = _FILE_NAME.fullmatch(path.name)
+        if match and match["split"] in found:
+            found[match["split"]].append(path)
+    if not any(found.values()):
+        raise PipelineError(f"{folder} holds no raw parquet; run `pipeline download` first.")
+    for split, paths in found.items():
+        total = int(paths[0].stem[-5:]) if paths else 0
+        if paths != [folder / f"{split}-{n:05d}-of-{total:05d}.parquet" for n in range(total)]:
+            raise PipelineError(
+                f"{folder} holds {len(paths)} of the {total} {split} files;"
+                " run `pipeline download` again."
+            )
+    return found
+
+
+def read_source(folder: Path) -> dict[str, Any]:
+    """The content of `source.json`. Raises PipelineError where it is missing or damaged."""
+    path = folder / "source.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PipelineError(
+            f"{folder} holds no source.json; run `pipeline download` first."
+        ) from None
+    except ValueError as error:
+        raise PipelineError(
+            f"{path} is damaged ({error}); run `pipeline download` again."
+        ) from error
+
+
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """Open one raw file. Raises PipelineError if it is no parquet or lacks a column."""
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise PipelineError(f"{path} is not a readable parquet file ({error}).") from error
+    missing = [name for name in SCHEMA.names if name not in file.schema_arrow.names]
+    if missing:
+        file.close()
+        raise PipelineError(
+            f"{path} lacks the column {missing[0]}; run `pipeline download` to make it anew."
+        )
+    return file
+
+
+def read_labels(folder: Path) -> dict[str, Labels]:
+    """The labels of every split. Reads the label columns alone, never an image byte."""
+    return {split: _read_split_labels(paths) for split, paths in raw_files(folder).items()}
+
+
+def _read_split_labels(paths: list[Path]) -> Labels:
+    columns = ["celeb_id", *CELEBA_ORDER]
+    tables = []
+    for path in paths:
+        with open_parquet(path) as file:
+            tables.append(file.read(columns=columns))
+    if not tables:
+        return Labels(np.zeros((0, len(CELEBA_ORDER)), bool), np.zeros(0, np.int64))
+    table = pa.concat_tables(tables)
+    attributes = np.empty((len(table), len(CELEBA_ORDER)), bool)
+    for column, name in enumerate(CELEBA_ORDER):
+        attributes[:, column] = table[name].to_numpy()
+    celeb_id = table["celeb_id"].fill_null(-1).to_numpy()
+    return Labels(attributes, celeb_id)
