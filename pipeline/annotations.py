@@ -136,7 +136,9 @@ def _read_text(path: Path) -> _Text:
         raise PipelineError(f"{path}, line {line}: a NUL byte; the file is damaged, get it again.")
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n")
-    count, columns, start, line = None, [], 0, 1
+    count: int | None = None
+    columns: list[str] = []
+    start, line = 0, 1
     while start < len(data) and line <= 2:
         end = data.find(b"\n", start)
         end = len(data) if end < 0 else end

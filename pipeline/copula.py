@@ -91,8 +91,7 @@ def celeba_copula() -> Copula:
     """The copula of CelebA's prevalences and phi, solved once a process in about 0.1 s."""
     prevalences = {split: celeba_prevalences(split) for split in SPLITS}
     thresholds = {
-        split: np.array([NormalDist().inv_cdf(p) for p in prevalences[split]])
-        for split in SPLITS
+        split: np.array([NormalDist().inv_cdf(p) for p in prevalences[split]]) for split in SPLITS
     }
     correlations = nearest_correlations(latent_correlations(prevalences["train"], celeba_phi()))
     # Seven decimals are more than the data know, and the same on every processor.

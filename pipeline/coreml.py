@@ -1,7 +1,7 @@
 """To Core ML: an ML Program for iOS 16 and later, its smaller variants, and running it on a Mac.
 
 The package's bytes follow from the network and the card alone. Its manifest names each file by
-that file's sha256, so that a byte changed anywhere is found (`pipeline.mil.Program.load`).
+that file's sha256, so that a byte changed anywhere is found (`check_manifest`).
 """
 
 import contextlib
@@ -54,15 +54,20 @@ def quiet_coremltools() -> Iterator[ModuleType]:
         warnings.simplefilter("ignore")
         logger.setLevel(logging.CRITICAL)
         try:
-            import coremltools
-
-            yield coremltools
-        except ImportError as error:
-            raise PipelineError(
-                f"Core ML files need coremltools ({error}); install the extra `export`."
-            ) from error
+            yield _import_coremltools()
         finally:
             logger.setLevel(level)
+
+
+def _import_coremltools() -> ModuleType:
+    try:
+        import coremltools
+    except ImportError as error:
+        raise PipelineError(
+            f"Core ML files need coremltools ({error}); install the extra `export`."
+        ) from error
+    module: ModuleType = coremltools
+    return module
 
 
 def export(
@@ -95,7 +100,7 @@ def export(
         )
         spec = converted.get_spec()
         _describe(spec.description, about, size)
-        _write(path, spec, Path(converted.weights_dir))
+        write_package(path, spec, Path(converted.weights_dir) / WEIGHTS.name)
 
 
 def compress(package: Path, path: Path, variant: Variant) -> None:
@@ -120,14 +125,15 @@ def compress(package: Path, path: Path, variant: Variant) -> None:
             smaller = cto.palettize_weights(original, cto.OptimizationConfig(palette))
         spec = smaller.get_spec()
         spec.description.CopyFrom(original.get_spec().description)
-        _write(path, spec, Path(smaller.weights_dir))
+        write_package(path, spec, Path(smaller.weights_dir) / WEIGHTS.name)
 
 
 def _describe(description: Any, about: About, size: int) -> None:
     """Fill in what Xcode shows: `description` is the program's ModelDescription."""
-    description.input[0].shortDescription = (
-        f"A face as a {size} x {size} RGB picture, cropped as in training."
-        " Scaling is done inside."
+    description.input[
+        0
+    ].shortDescription = (
+        f"A face as a {size} x {size} RGB picture, cropped as in training. Scaling is done inside."
     )
     description.output[0].shortDescription = (
         f"The probabilities of {len(MODEL_ORDER)} attributes, 0 to 1,"
@@ -142,14 +148,17 @@ def _describe(description: Any, about: About, size: int) -> None:
     metadata.userDefined.pop("com.github.apple.coremltools.conversion_date", None)
 
 
-def _write(path: Path, spec: Any, weights: Path) -> None:
-    """Lay the package out ourselves: coremltools names files at random and copies more often."""
+def write_package(path: Path, spec: Any, weights: Path) -> None:
+    """Write a package from a program's protobuf and its weight file, always the same way.
+
+    coremltools would name the manifest's entries at random.
+    """
     with new_directory(path) as partial:
         data = partial / "Data"
         (data / WEIGHTS.parent).mkdir(parents=True)
         (data / PROGRAM).write_bytes(spec.SerializeToString(deterministic=True))
-        shutil.copyfile(weights / WEIGHTS.name, data / WEIGHTS)
-        program, blobs = file_identifier(data / PROGRAM), file_identifier(data / WEIGHTS)
+        shutil.copyfile(weights, data / WEIGHTS)
+        program, blobs = _file_identifier(data / PROGRAM), _file_identifier(data / WEIGHTS)
         manifest = {
             "fileFormatVersion": "1.0.0",
             "itemInfoEntries": {
@@ -172,13 +181,33 @@ def _write(path: Path, spec: Any, weights: Path) -> None:
         (partial / "Manifest.json").write_text(text, encoding="utf-8")
 
 
-def file_identifier(path: Path) -> str:
+def _file_identifier(path: Path) -> str:
     """A file's sha256 in the form that a manifest asks for: a UUID, of version 8 (RFC 9562)."""
     with path.open("rb") as file:
         digest = bytearray(hashlib.file_digest(file, "sha256").digest()[:16])
     digest[6] = digest[6] & 0x0F | 0x80
     digest[8] = digest[8] & 0x3F | 0x80
     return str(uuid.UUID(bytes=bytes(digest)))
+
+
+def check_manifest(path: Path) -> None:
+    """Compare every file with the manifest, whose identifiers are the files' sha256."""
+    expected = {PROGRAM.as_posix(): PROGRAM, WEIGHTS.parent.as_posix(): WEIGHTS}
+    try:
+        manifest = json.loads((path / "Manifest.json").read_text(encoding="utf-8"))
+        entries = manifest["itemInfoEntries"].items()
+        named = {entry["path"]: identifier for identifier, entry in entries}
+        found = {item: _file_identifier(path / "Data" / file) for item, file in expected.items()}
+        intact = named == found and manifest["rootModelIdentifier"] == named[PROGRAM.as_posix()]
+    except FileNotFoundError as error:
+        raise PipelineError(f"{error.filename} is missing; export it again.") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        intact = False
+    if not intact:
+        raise PipelineError(
+            f"{path} is damaged or was changed after its export: its files do not match"
+            " Manifest.json; export it again."
+        )
 
 
 def run(path: Path, images: Images) -> Probabilities:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pipeline.attributes import MODEL_ORDER, REGIONS
+from pipeline.augment import to_float
 from pipeline.errors import PipelineError
 from pipeline.model import FaceAttributes
 
@@ -122,8 +123,8 @@ def run_model(model: FaceAttributes, images: Images, batch: int = 32) -> Probabi
     """The reference: PyTorch's own probabilities [N, 40] in fp32, on the CPU, in eval mode."""
     parts = []
     for start in range(0, len(images), batch):
-        pixels = torch.from_numpy(images[start : start + batch]).permute(0, 3, 1, 2)
-        parts.append(torch.sigmoid(model(pixels.float() / 255)))
+        pixels = to_float(torch.from_numpy(images[start : start + batch]))
+        parts.append(torch.sigmoid(model(pixels)))
     return torch.cat(parts).numpy()
 
 
@@ -135,11 +136,19 @@ def compare(
     Returns `images`, `decisions` (N x 40), `largest` and `mean` absolute difference, and
     `agreement`, the share of the decisions (probability >= threshold) that are equal. What is
     not a number agrees with nothing.
+
+    Raises PipelineError where the shapes differ, or `other` leaves 0 to 1: logits, not
+    probabilities.
     """
     if reference.shape != other.shape or reference.shape[1:] != (len(MODEL_ORDER),):
         raise PipelineError(
-            f"the exported file gives {list(other.shape)} probabilities where PyTorch gives"
+            f"The exported file gives {list(other.shape)} probabilities where PyTorch gives"
             f" {list(reference.shape)}; export it again."
+        )
+    if other.min() < 0 or other.max() > 1:
+        raise PipelineError(
+            f"The exported file gives numbers from {other.min():.3g} to {other.max():.3g}, which"
+            " are no probabilities; export it again."
         )
     difference = np.abs(reference.astype(np.float64) - other.astype(np.float64))
     difference[np.isnan(difference)] = 1.0
@@ -154,11 +163,19 @@ def compare(
     }
 
 
-def require_agreement(comparison: Mapping[str, float], minimum: float, what: str) -> None:
-    """Raise PipelineError where fewer than `minimum` (0 to 1) of the decisions agree."""
-    if not comparison["agreement"] >= minimum:
-        raise PipelineError(
-            f"{what} agrees with PyTorch on {comparison['agreement']:.2%} of"
-            f" {comparison['decisions']:,} decisions, below the required {minimum:.2%} (largest"
-            f" difference {comparison['largest']:.3g}); it must not be shipped."
-        )
+def require_agreement(
+    comparison: Mapping[str, float], minimum: float, what: str, largest: float = 1.0
+) -> None:
+    """Raise PipelineError where fewer than `minimum` (0 to 1) of the decisions agree.
+
+    `largest` also bounds the largest difference: decisions alone would not tell two attributes
+    apart that are both far from their thresholds.
+    """
+    if comparison["agreement"] >= minimum and comparison["largest"] <= largest:
+        return
+    raise PipelineError(
+        f"{what} agrees with PyTorch on {comparison['agreement']:.2%} of"
+        f" {comparison['decisions']:,} decisions with a largest difference of"
+        f" {comparison['largest']:.3g}, where {minimum:.2%} and {largest:.3g} are required; do not"
+        " ship it."
+    )

@@ -49,7 +49,7 @@ class FaceAttributes(nn.Module):
         super().__init__()
         self.architecture = architecture
         self.backbone = _create_backbone(architecture)
-        features = self.backbone.num_features
+        features = int(self.backbone.num_features)  # type: ignore[arg-type]
         self.heads = nn.ModuleDict(
             {
                 region: _create_head(features, len(names), architecture)

@@ -161,3 +161,28 @@ def _complaint(detail: dict[str, Any]) -> str:
         case _:
             reason = detail["msg"].removeprefix("Input should be ")
             return f"{key} is {detail['input']!r} and should be {reason}"
+
+
+def changes(old: Path, new: Path) -> dict[str, tuple[Any, Any]]:
+    """The dotted keys whose values differ between two params files, as (old, new).
+
+    A missing or unreadable `old` counts as empty; an absent key reads as None.
+    """
+    values = []
+    for path in (old, new):
+        try:
+            values.append(_flatten(YAML(typ="safe", pure=True).load(path)))
+        except (OSError, YAMLError):
+            values.append({})
+    keys = [*values[1], *(key for key in values[0] if key not in values[1])]
+    pairs = {key: (values[0].get(key), values[1].get(key)) for key in keys}
+    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict) or not value:
+        return {prefix: value} if prefix else {}
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        flat |= _flatten(inner, f"{prefix}.{key}" if prefix else str(key))
+    return flat

@@ -21,6 +21,7 @@ HEIGHT: Final = 218
 CENTRE: Final = (88.5, 111.0)
 """Between the eyes of an upright face; CelebA's are at (69, 111) and (109, 111) or so."""
 
+_MIRROR: Final = np.array([-1.0, 1.0])
 _SHIFT: Final = 4  # OpenCV takes coordinates in 1/16 pixels
 
 
@@ -46,57 +47,50 @@ class Pose:
 class Canvas:
     """A picture to paint on, uint8 [rows, columns, 3], `zoom` canvas pixels to a pixel."""
 
-    def __init__(self, pose: Pose, zoom: float, colour: Colour = (0, 0, 0)) -> None:
+    def __init__(self, pose: Pose, zoom: float) -> None:
         self.zoom = zoom
-        self.pixels = np.empty((round(HEIGHT * zoom), round(WIDTH * zoom), 3), np.uint8)
-        self.pixels[:] = np.array(colour, np.uint8)
+        self.size = round(WIDTH * zoom), round(HEIGHT * zoom)
+        self.pixels = np.empty((self.size[1], self.size[0], 3), np.uint8)
         self._turn = np.array([pose.turn, pose.nod])
         self._matrix = pose.matrix() * zoom * (1 << _SHIFT)
         centre = (np.array(CENTRE) + pose.shift + 0.5) * zoom - 0.5
-        self._offset = centre * (1 << _SHIFT)
+        self._offset = centre * (1 << _SHIFT) + 0.5  # so that cutting decimals off rounds
         self._scale = zoom * pose.scale
 
     def place(self, points: np.ndarray, depth: float = 0.0) -> np.ndarray:
-        """Face coordinates float [N, 2] -> fixed-point canvas coordinates int32 [N, 2].
+        """Face coordinates float [..., N, 2] -> canvas coordinates int32, in 1/16 pixels.
 
         `depth` 0 lies on the outline of the head, 1 on the face, 2 on the tip of the nose:
         the deeper, the further it moves as the head turns.
         """
         if depth:
-            across = points[:, :1] / 62.0
+            across = points[..., :1] / 62.0
             points = points + self._turn * (depth * (1 - across * across))
-        placed: np.ndarray = np.rint(points @ self._matrix + self._offset).astype(np.int32)
+        placed: np.ndarray = (points @ self._matrix + self._offset).astype(np.int32)
         return placed
 
+    def flood(self, colour: Colour) -> None:
+        """Paint everything."""
+        cv2.rectangle(self.pixels, (0, 0), self.size, colour, -1)
+
     def fill(self, points: np.ndarray, colour: Colour, depth: float = 0.0) -> None:
-        """Fill a polygon."""
-        cv2.fillPoly(self.pixels, [self.place(points, depth)], colour, cv2.LINE_AA, _SHIFT)
+        """Fill a polygon [N, 2], or several that do not overlap [K, N, 2]."""
+        placed = _listed(self.place(points, depth))
+        cv2.fillPoly(self.pixels, placed, colour, cv2.LINE_AA, _SHIFT)
 
-    def stroke(
-        self, points: np.ndarray, colour: Colour, width: float, depth: float = 0.0
-    ) -> None:
-        """Draw an open line of `width` pixels."""
-        self.strokes([points], colour, width, depth)
-
-    def strokes(
-        self, lines: Sequence[np.ndarray], colour: Colour, width: float, depth: float = 0.0
-    ) -> None:
-        """Draw several open lines of one colour and width."""
-        placed = [self.place(line, depth) for line in lines]
+    def stroke(self, lines: np.ndarray, colour: Colour, width: float, depth: float = 0.0) -> None:
+        """Draw an open line [N, 2], or several of equal length [K, N, 2], `width` pixels wide."""
+        placed = _listed(self.place(lines, depth))
         thickness = max(1, round(width * self._scale))
         cv2.polylines(self.pixels, placed, False, colour, thickness, cv2.LINE_AA, _SHIFT)
 
-    def dots(
-        self, points: np.ndarray, colour: Colour, radius: float, depth: float = 0.0
-    ) -> None:
+    def dots(self, points: np.ndarray, colour: Colour, radius: float, depth: float = 0.0) -> None:
         """Draw a disc at each of the points."""
         size = round(radius * self._scale * (1 << _SHIFT))
         for x, y in self.place(points, depth).tolist():
             cv2.circle(self.pixels, (x, y), size, colour, -1, cv2.LINE_AA, _SHIFT)
 
-    def tint(
-        self, points: np.ndarray, colour: Colour, strength: float, depth: float = 0.0
-    ) -> None:
+    def tint(self, points: np.ndarray, colour: Colour, strength: float, depth: float = 0.0) -> None:
         """Fill a polygon, letting 1 - `strength` of what lies below shine through."""
         placed = self.place(points, depth)
         left, top = np.maximum((placed.min(0) >> _SHIFT) - 1, 0).tolist()
@@ -108,22 +102,26 @@ class Canvas:
             cv2.fillPoly(above, [placed], colour, cv2.LINE_AA, _SHIFT)
             below[:] = cv2.addWeighted(above, strength, below, 1 - strength, 0)
 
-    def lay(self, paint: np.ndarray, mask: np.ndarray) -> None:
-        """Copy `paint` (pixels of a canvas of this size) where `mask` [rows, columns] is set."""
-        cv2.copyTo(paint, mask, self.pixels)
+    def lay(self, wash: "Canvas", softness: float, shapes: Sequence[np.ndarray]) -> None:
+        """Fill polygons with what a smaller canvas shows there, blurred by `softness` pixels."""
+        placed = [self.place(shape) for shape in shapes]
+        everything = np.vstack(placed) >> _SHIFT
+        ratio = round(self.zoom / wash.zoom)
+        left, top = np.maximum(everything.min(0) // ratio - 1, 0).tolist()
+        right, bottom = (everything.max(0) // ratio + 2).tolist()
+        soft = cv2.GaussianBlur(wash.pixels[top:bottom, left:right], (0, 0), softness * wash.zoom)
+        left, top = left * ratio, top * ratio
+        rows, columns = soft.shape[0] * ratio, soft.shape[1] * ratio
+        soft = cv2.resize(soft, (columns, rows), interpolation=cv2.INTER_LINEAR)
+        mask = np.zeros((rows, columns), np.uint8)
+        corner = np.array([left << _SHIFT, top << _SHIFT], np.int32)
+        for polygon in placed:
+            cv2.fillPoly(mask, [polygon - corner], 255, cv2.LINE_8, _SHIFT)
+        cv2.copyTo(soft, mask, self.pixels[top : top + rows, left : left + columns])
 
-    def mask(self, shapes: Sequence[np.ndarray], depth: float = 0.0) -> np.ndarray:
-        """uint8 [rows, columns], 255 inside the polygons."""
-        mask = np.zeros(self.pixels.shape[:2], np.uint8)
-        for shape in shapes:
-            cv2.fillPoly(mask, [self.place(shape, depth)], 255, cv2.LINE_8, _SHIFT)
-        return mask
 
-    def blurred(self, sigma: float, like: "Canvas") -> np.ndarray:
-        """These pixels after a Gaussian blur of `sigma` pixels, at the size of `like`."""
-        soft = cv2.GaussianBlur(self.pixels, (0, 0), sigma * self.zoom)
-        rows, columns = like.pixels.shape[:2]
-        return cv2.resize(soft, (columns, rows), interpolation=cv2.INTER_LINEAR)
+def _listed(placed: np.ndarray) -> list[np.ndarray]:
+    return list(placed) if placed.ndim == 3 else [placed]
 
 
 def mix(a: Colour, b: Colour, share: float) -> Colour:
@@ -132,14 +130,16 @@ def mix(a: Colour, b: Colour, share: float) -> Colour:
     return (a[0] * keep + b[0] * share, a[1] * keep + b[1] * share, a[2] * keep + b[2] * share)
 
 
-def curve(points: Sequence[tuple[float, float]] | np.ndarray, closed: bool = False) -> np.ndarray:
-    """A smooth curve through points [N, 2]: Catmull-Rom, 6 steps a point, float64 [M, 2]."""
+def curve(
+    points: Sequence[tuple[float, float]] | np.ndarray, closed: bool = False, steps: int = 6
+) -> np.ndarray:
+    """A smooth curve through points [N, 2]: Catmull-Rom, float64 [`steps` * N or less, 2]."""
     controls = np.asarray(points, np.float64)
-    return _spline(len(controls), closed) @ controls
+    return _spline(len(controls), closed, steps) @ controls
 
 
 @lru_cache(maxsize=64)
-def _spline(count: int, closed: bool, steps: int = 6) -> np.ndarray:
+def _spline(count: int, closed: bool, steps: int) -> np.ndarray:
     t = np.arange(steps)[:, None] / steps
     weights = np.hstack(
         [
@@ -163,7 +163,13 @@ def _spline(count: int, closed: bool, steps: int = 6) -> np.ndarray:
 
 def mirrored(points: np.ndarray) -> np.ndarray:
     """The same shape on the other half of the face."""
-    return points * np.array([-1.0, 1.0])
+    return points * _MIRROR
+
+
+def both(points: np.ndarray) -> np.ndarray:
+    """A shape [N, 2] or shapes [K, N, 2] and their mirror images, float64 [2 or 2 K, N, 2]."""
+    lines = points if points.ndim == 3 else points[None]
+    return np.concatenate([lines, lines * _MIRROR])
 
 
 @lru_cache(maxsize=8)

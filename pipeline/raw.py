@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,6 @@ from pipeline.atomic import new_directory, write_json
 from pipeline.attributes import CELEBA_ORDER, SPLITS
 from pipeline.errors import PipelineError
 from pipeline.progress import Progress
-from pipeline.sources import Source
 
 ROWS_PER_FILE = 10_000
 ROWS_PER_GROUP = 1_000
@@ -44,6 +43,26 @@ SCHEMA = pa.schema(
     # What `datasets` looks for to show pictures instead of bytes.
     metadata={"huggingface": json.dumps({"info": {"features": _FEATURES}})},
 )
+
+
+class Source(Protocol):
+    """Where faces come from: what `write_raw` asks of it. They live in `pipeline.sources`."""
+
+    counts: dict[str, int]
+    """Images per split, every split of `SPLITS` named."""
+
+    def found(self) -> str:
+        """One sentence on what is there."""
+
+    def provenance(self) -> dict[str, Any]:
+        """Where the images come from, their revision and licence; goes into `source.json`."""
+
+    def batches(self, split: str) -> Iterator[pa.RecordBatch]:
+        """The rows of a split under SCHEMA, in the source's own order.
+
+        Raises PipelineError for whatever is wrong with the source, naming file and line.
+        """
+
 
 _FILE_NAME = re.compile(r"(?P<split>[a-z]+)-(?P<number>\d{5})-of-(?P<total>\d{5})\.parquet")
 

@@ -25,22 +25,10 @@ from pipeline.atomic import new_file, write_json
 from pipeline.attributes import CELEBA_ORDER
 from pipeline.crops import CODEC, BadImage, crop_portrait
 from pipeline.errors import PipelineError
+from pipeline.index import INDEX_SCHEMA
 from pipeline.progress import Progress
 from pipeline.raw import ROWS_PER_GROUP, open_parquet, raw_files, read_source, sha256_of
 from pipeline.tar import LONGEST_NAME, TarWriter
-
-INDEX_SCHEMA = pa.schema(
-    [
-        pa.field("key", pa.string()),
-        pa.field("split", pa.string()),
-        pa.field("shard", pa.string()),
-        pa.field("offset", pa.int64()),
-        pa.field("length", pa.int64()),
-        pa.field("celeb_id", pa.int64()),
-        *(pa.field(name, pa.bool_()) for name in CELEBA_ORDER),
-    ]
-)
-"""A row a sample of `index.parquet`; offset and length (bytes) of the image inside its tar."""
 
 MOST_NAMED = 100
 """Bad samples that an error message names; the rest are counted."""
@@ -203,17 +191,6 @@ def sample_json(labels: np.ndarray, celeb_id: int | None, path: str) -> bytes:
     ones = ", ".join("1" if label else "0" for label in labels)
     identity = "null" if celeb_id is None else celeb_id
     return f'{{"attributes": [{ones}], "celeb_id": {identity}, "path": "{path}"}}'.encode()
-
-
-def read_index(folder: Path) -> dict[str, Any]:
-    """The content of `index.json`. Raises PipelineError where it is missing or damaged."""
-    path = folder / "index.json"
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise PipelineError(f"{folder} holds no index.json; run `pipeline shard` first.") from None
-    except ValueError as error:
-        raise PipelineError(f"{path} is damaged ({error}); run `pipeline shard` again.") from error
 
 
 def _read_rows(task: ShardTask) -> Iterator[tuple[str, bytes, int | None, np.ndarray]]:

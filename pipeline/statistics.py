@@ -55,7 +55,8 @@ def phi(attributes: np.ndarray) -> np.ndarray:
     rate = np.diag(together)
     spread = np.sqrt(rate * (1 - rate))
     scale = np.outer(spread, spread)
-    result = np.divide(together - np.outer(rate, rate), scale, np.zeros_like(scale), where=scale > 0)
+    covariance = together - np.outer(rate, rate)
+    result = np.divide(covariance, scale, np.zeros_like(scale), where=scale > 0)
     np.fill_diagonal(result, 1)
     return result
 

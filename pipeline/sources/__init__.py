@@ -1,22 +1,17 @@
 """Where faces come from. Each source turns its own world into raw parquet rows."""
 
-from collections.abc import Iterator
-from typing import Any, Protocol
-
-import pyarrow as pa
+from pipeline.params import Params
+from pipeline.raw import Source
 
 
-class Source(Protocol):
-    """What `pipeline.raw.write_raw` asks of a source."""
+def open_source(params: Params) -> Source:
+    """The source that `data.source` names. Raises PipelineError where it holds no faces."""
+    if params.data.source == "folder":
+        from pipeline.sources.folder import FolderSource
 
-    counts: dict[str, int]
-    """Images per split, every split of `SPLITS` named."""
+        return FolderSource(params.sources.folder.root())
 
-    def provenance(self) -> dict[str, Any]:
-        """Where the images come from, their revision and licence; goes into `source.json`."""
+    from pipeline.sources.synthetic import SyntheticSource
 
-    def batches(self, split: str) -> Iterator[pa.RecordBatch]:
-        """The rows of a split under `pipeline.raw.SCHEMA`, in the source's own order.
-
-        Raises PipelineError for whatever is wrong with the source, naming file and line.
-        """
+    drawn = params.sources.synthetic
+    return SyntheticSource(drawn.train, drawn.valid, drawn.test, drawn.seed)

@@ -17,7 +17,7 @@ import pyarrow as pa
 from pipeline.annotations import align, read_attributes, read_pairs
 from pipeline.attributes import CELEBA_ORDER, SPLITS
 from pipeline.errors import PipelineError
-from pipeline.raw import IMAGE, ROWS_PER_GROUP, SCHEMA
+from pipeline.raw import IMAGE, ROWS_PER_GROUP, SCHEMA, Labels
 
 PLACES = (".", "Anno", "Eval", "Img", "img_align_celeba", "celeba", "celeba/img_align_celeba")
 """Where the three layouts keep their files, below the folder that a user names."""
@@ -50,7 +50,7 @@ class FolderSource:
     that the annotations name is missing.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, with_images: bool = True) -> None:
         if not root.is_dir():
             raise PipelineError(
                 f"{root} is not a folder; set CELEBA_ROOT (or sources.folder.path in params.yaml)"
@@ -82,7 +82,7 @@ class FolderSource:
             if identity
             else np.full(len(self._names), -1, np.int64)
         )
-        self._images = _find_images(root)
+        self._images = _find_images(root) if with_images else None
         if self._images is not None:
             _refuse_missing(self._images, self._names.to_pylist(), attributes)
         self.counts = {
@@ -98,6 +98,14 @@ class FolderSource:
             f" ({official} of {len(self._annotations)} annotation files are the official ones,"
             f" byte for byte), {images}."
         )
+
+    def labels(self) -> dict[str, Labels]:
+        """The labels of every split, straight from the annotation files."""
+        result = {}
+        for code, split in enumerate(SPLITS):
+            rows = self._split == code
+            result[split] = Labels(self._attributes[rows], self._celeb_id[rows])
+        return result
 
     def provenance(self) -> dict[str, Any]:
         """Names and md5 of the annotation files; no path of this machine."""

@@ -7,11 +7,12 @@ neighbouring rows show ten persons, mixed as in CelebA.
 
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from functools import lru_cache, partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from statistics import NormalDist
 from typing import Any, Final
 
@@ -30,7 +31,7 @@ REVISION: Final = "1"
 """Changes whenever the same seed draws other bytes."""
 
 JPEG_QUALITY: Final = 90
-ROWS_PER_BATCH: Final = 250
+ROWS_PER_BATCH: Final = 100
 ROWS_PER_BLOCK: Final = 80
 PERSONS_PER_BLOCK: Final = 10
 SMALL: Final = 500
@@ -63,6 +64,12 @@ class SyntheticSource:
         self.seed = seed
         self.workers = usable_cores() if workers is None else max(1, workers)
 
+    def found(self) -> str:
+        """One sentence on what will be drawn."""
+        return (
+            f"synthetic faces: {sum(self.counts.values()):,} portraits to draw, seed {self.seed}."
+        )
+
     def provenance(self) -> dict[str, Any]:
         """Where the images come from, their revision and licence."""
         return {
@@ -75,7 +82,7 @@ class SyntheticSource:
         }
 
     def batches(self, split: str) -> Iterator[pa.RecordBatch]:
-        """The rows of a split in order, up to 250 at a time."""
+        """The rows of a split in order, up to 100 at a time."""
         count = self.counts[split]
         first_number = 1 + sum(self.counts[s] for s in SPLITS[: SPLITS.index(split)])
         draw = partial(record_batch, self.seed, split, first_number)
@@ -117,7 +124,16 @@ def _in_parallel(
 def _start_worker() -> None:
     # Ctrl-C reaches the whole process group; the parent alone answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
+
+
+def _leave_with_parent() -> None:
+    """End this process when its parent is killed; it would wait for work for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def record_batch(seed: int, split: str, first_number: int, start: int, stop: int) -> pa.RecordBatch:

@@ -1,0 +1,50 @@
+"""Running a network over the samples of a split, on whatever device there is."""
+
+import numpy as np
+import torch
+
+from pipeline.attributes import CELEBA_TO_MODEL
+from pipeline.augment import to_float
+from pipeline.errors import PipelineError
+from pipeline.loader import ShardReader
+from pipeline.model import FaceAttributes
+from pipeline.progress import Progress
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is CUDA, else Apple's MPS, else the CPU.
+
+    Raises PipelineError where the named device is not there.
+    """
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        name = next(device for device, available in there.items() if available)
+    if not there[name]:
+        raise PipelineError(
+            f"train.device is {name}, and this machine has none; set it to auto or cpu."
+        )
+    return torch.device(name)
+
+
+def predict_logits(
+    model: FaceAttributes, reader: ShardReader, batch_size: int, device: torch.device
+) -> np.ndarray:
+    """Logits of every sample of the split, in its order: float32 [N, 40] in model order."""
+    model = model.to(device).eval()
+    logits = np.empty((len(reader), len(CELEBA_TO_MODEL)), np.float32)
+    label = f"predict {reader.split}"
+    with torch.inference_mode(), Progress(label, len(reader), "images") as done:
+        for batch in reader.batches(np.arange(len(reader)), batch_size):
+            images = torch.from_numpy(batch.images).to(device)
+            logits[batch.rows] = model(to_float(images)).float().cpu().numpy()
+            done(len(batch.rows))
+    return logits
+
+
+def model_order(labels: np.ndarray) -> np.ndarray:
+    """Labels [N, 40] from CelebA order into model order."""
+    return labels[:, CELEBA_TO_MODEL]

@@ -1,0 +1,172 @@
+"""To ONNX, for everyone else: ONNX Runtime on servers, Android and in browsers.
+
+Input `image`: uint8 [batch, S, S, 3], RGB: what a decoder, a canvas or a camera gives, without
+alpha. A float input would leave the scale and the order of the axes for the app to get wrong.
+Output `probabilities`: float32 [batch, 40] in model order. One file; its metadata is the card.
+The bytes follow from the network and the card alone.
+"""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import nn
+
+from pipeline.atomic import new_file
+from pipeline.attributes import MODEL_ORDER
+from pipeline.errors import PipelineError
+from pipeline.exported import (
+    INPUT,
+    OUTPUT,
+    About,
+    Deployed,
+    Images,
+    Probabilities,
+    check_attributes,
+)
+from pipeline.model import FaceAttributes
+
+# What runtimes of 2023 and browsers read. Later opsets have a Gelu of their own, but runtimes
+# fuse its five older parts anyway.
+_OPSET: Final = 18
+_IR_VERSION: Final = 8
+
+
+class _FromBytes(nn.Module):
+    """uint8 [N, S, S, 3] -> probabilities [N, 40]."""
+
+    def __init__(self, model: FaceAttributes) -> None:
+        super().__init__()
+        self.deployed = Deployed(model)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        probabilities: torch.Tensor = self.deployed(image.permute(0, 3, 1, 2).float() / 255)
+        return probabilities
+
+
+def export(model: FaceAttributes, path: Path, about: About) -> None:
+    """Write `model` as the ONNX file `path`, in fp32."""
+    size = model.architecture.image_size
+    with _quiet():
+        try:
+            converted = torch.onnx.export(
+                _FromBytes(model),
+                (torch.zeros(2, size, size, 3, dtype=torch.uint8),),
+                dynamo=True,
+                opset_version=_OPSET,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            )
+        except ImportError as error:
+            raise PipelineError(
+                f"ONNX files need onnx and onnxscript ({error}); install the extra `export`."
+            ) from error
+        assert converted is not None
+        proto = converted.model_proto
+    _strip(proto)
+    _describe(proto, about, size)
+    with new_file(path) as partial:
+        partial.write_bytes(proto.SerializeToString(deterministic=True))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress lines on stdout and no warnings of torch's exporter."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+def _strip(proto: Any) -> None:
+    """Leave out where in which source file each node came from: a tenth of the bytes, and ours."""
+    graph = proto.graph
+    del graph.value_info[:]
+    for described in (graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        del described.metadata_props[:]
+        described.doc_string = ""
+
+
+def _describe(proto: Any, about: About, size: int) -> None:
+    proto.ir_version = _IR_VERSION
+    proto.doc_string = about.description
+    proto.graph.name = "FaceAttributes"
+    proto.graph.input[
+        0
+    ].doc_string = f"Faces as {size} x {size} RGB pictures, 0 to 255, cropped as in training."
+    proto.graph.output[
+        0
+    ].doc_string = (
+        f"The probabilities of {len(MODEL_ORDER)} attributes, in the order of `attributes`."
+    )
+    del proto.metadata_props[:]
+    card = {
+        "description": about.description,
+        "author": about.author,
+        "license": about.license,
+        "version": about.version,
+        **about.metadata(),
+    }
+    for key, value in card.items():
+        proto.metadata_props.add(key=key, value=value)
+
+
+class Network:
+    """An exported file in ONNX Runtime on the CPU: its `metadata` and the image `size` it takes."""
+
+    def __init__(self, path: Path, threads: int = 0) -> None:
+        """`threads` 0: as many as ONNX Runtime likes.
+
+        Raises PipelineError where the file is missing, damaged or not ours.
+        """
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise PipelineError(
+                f"ONNX files need onnxruntime ({error}); install the extra `export`."
+            ) from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        if not path.is_file():
+            raise PipelineError(f"{path} is missing; run `pipeline export` first.")
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime has a dozen classes, all its own
+            reason = str(error).splitlines()[0]
+            raise PipelineError(f"{path} is no ONNX file that can be run ({reason}).") from error
+        self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
+        check_attributes(self.metadata, str(path))
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if [i.name for i in inputs] != [INPUT] or [o.name for o in outputs] != [OUTPUT]:
+            raise PipelineError(f"{path} does not map {INPUT!r} to {OUTPUT!r}; export it again.")
+        self.size = int(inputs[0].shape[1])
+
+    def run(self, images: Images, batch: int = 16) -> Probabilities:
+        """Probabilities [N, 40] of uint8 images [N, S, S, 3]."""
+        if images.shape[1:] != (self.size, self.size, 3) or images.dtype != np.uint8:
+            raise PipelineError(
+                f"The ONNX file takes RGB images of {self.size} x {self.size} bytes, and got"
+                f" {images.dtype} {list(images.shape)}."
+            )
+        parts = [
+            self._session.run([OUTPUT], {INPUT: images[start : start + batch]})[0]
+            for start in range(0, len(images), batch)
+        ]
+        return np.concatenate(parts)

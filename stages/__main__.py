@@ -1,0 +1,38 @@
+"""`pipeline`, and `python -m stages`: the stages and the commands beside them, in one app."""
+
+import sys
+
+import typer
+
+from pipeline.errors import PipelineError
+from stages.download import download
+from stages.evaluate import evaluate
+from stages.export import export
+from stages.recipe import recipe
+from stages.shard import shard
+from stages.stats import stats
+from stages.train import train
+
+app = typer.Typer(
+    name="pipeline",
+    help="Faces and labels in; crops, shards, a network, evidence and a file for a phone out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for stage in (download, stats, shard, train, evaluate, export):
+    app.command(rich_help_panel="Stages, in the order of `dvc repro`")(stage)
+app.command(rich_help_panel="Beside them")(recipe)
+
+
+def main() -> None:
+    """Run the command line; what a user can mend is one sentence and exit code 1."""
+    try:
+        app()
+    except PipelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""Stage `download`: from a source of faces to raw parquet."""
+
+from stages.layout import PARAMS, ParamsFile, raw_folder
+
+
+def download(params: ParamsFile = PARAMS) -> None:
+    """Fetch or draw faces and labels. Writes data/SOURCE/raw.
+
+    The source is `data.source` of the params: `synthetic` draws faces here, `folder` reads the
+    CelebA that CELEBA_ROOT points to. Writes raw parquet and source.json, whole or not at all.
+    """
+    from pipeline.params import load_params
+    from pipeline.raw import write_raw
+    from pipeline.sources import open_source
+
+    settings = load_params(params)
+    source = open_source(settings)
+    print(source.found())
+    folder = raw_folder(settings.data.source)
+    record = write_raw(source, folder)
+    counts = ", ".join(f"{count:,} {split}" for split, count in record["counts"].items())
+    print(f"{folder}: {counts} rows, {record['images']:,} images, {len(record['files'])} files")
