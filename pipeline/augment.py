@@ -36,9 +36,7 @@ class Draw:
 
 def draw(settings: Augment, samples: int, rng: np.random.Generator) -> Draw:
     """Draw the parameters of `samples` samples."""
-    spread = np.array(
-        [settings.brightness, settings.contrast, settings.saturation, settings.hue]
-    )
+    spread = np.array([settings.brightness, settings.contrast, settings.saturation, settings.hue])
     centre = np.array([1.0, 1.0, 1.0, 0.0])
     factors = centre + spread * rng.uniform(-1, 1, (samples, 4))
     order = rng.permuted(np.tile(np.arange(4), (samples, 1)), axis=1)

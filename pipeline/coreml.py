@@ -108,11 +108,18 @@ def compress(package: Path, path: Path, variant: Variant) -> None:
 
     `int8`: linear, a scale an output channel. `palette6`, `palette4`: 64 or 16 values a weight,
     found by k-means.
+
+    Raises PipelineError where the package is fp32 (its k-means would be another, slower one).
     """
     with quiet_coremltools() as ct:
         import coremltools.optimize.coreml as cto
 
         original = ct.models.MLModel(str(package), skip_model_load=True)
+        if not _is_half(original.get_spec()):
+            raise PipelineError(
+                f"{package} is float32, and its smaller variants are made from float16; set"
+                " export.precision to float16."
+            )
         if variant == "int8":
             linear = cto.OpLinearQuantizerConfig(mode="linear_symmetric", dtype="int8")
             smaller = cto.linear_quantize_weights(original, cto.OptimizationConfig(linear))
@@ -128,14 +135,25 @@ def compress(package: Path, path: Path, variant: Variant) -> None:
         write_package(path, spec, Path(smaller.weights_dir) / WEIGHTS.name)
 
 
+def _is_half(spec: Any) -> bool:
+    from coremltools.proto import MIL_pb2
+
+    function = spec.mlProgram.functions["main"]
+    steps = function.block_specializations[function.opset].operations
+    return any(
+        output.type.tensorType.dataType == MIL_pb2.FLOAT16
+        for step in steps
+        for output in step.outputs
+    )
+
+
 def _describe(description: Any, about: About, size: int) -> None:
     """Fill in what Xcode shows: `description` is the program's ModelDescription."""
-    description.input[
-        0
-    ].shortDescription = (
+    [image], [probabilities] = description.input, description.output
+    image.shortDescription = (
         f"A face as a {size} x {size} RGB picture, cropped as in training. Scaling is done inside."
     )
-    description.output[0].shortDescription = (
+    probabilities.shortDescription = (
         f"The probabilities of {len(MODEL_ORDER)} attributes, 0 to 1,"
         " in the order of the metadata's `attributes`."
     )
@@ -149,39 +167,40 @@ def _describe(description: Any, about: About, size: int) -> None:
 
 
 def write_package(path: Path, spec: Any, weights: Path) -> None:
-    """Write a package from a program's protobuf and its weight file, always the same way.
-
-    coremltools would name the manifest's entries at random.
-    """
+    """Write a package from a program's protobuf and its weight file, always the same way."""
     with new_directory(path) as partial:
         data = partial / "Data"
         (data / WEIGHTS.parent).mkdir(parents=True)
         (data / PROGRAM).write_bytes(spec.SerializeToString(deterministic=True))
         shutil.copyfile(weights, data / WEIGHTS)
-        program, blobs = _file_identifier(data / PROGRAM), _file_identifier(data / WEIGHTS)
-        manifest = {
-            "fileFormatVersion": "1.0.0",
-            "itemInfoEntries": {
-                program: {
-                    "author": "com.apple.CoreML",
-                    "description": "CoreML Model Specification",
-                    "name": PROGRAM.name,
-                    "path": PROGRAM.as_posix(),
-                },
-                blobs: {
-                    "author": "com.apple.CoreML",
-                    "description": "CoreML Model Weights",
-                    "name": WEIGHTS.parent.name,
-                    "path": WEIGHTS.parent.as_posix(),
-                },
-            },
-            "rootModelIdentifier": program,
-        }
-        text = json.dumps(manifest, indent=4) + "\n"
+        text = json.dumps(_manifest(data), indent=4) + "\n"
         (partial / "Manifest.json").write_text(text, encoding="utf-8")
 
 
-def _file_identifier(path: Path) -> str:
+def _manifest(data: Path) -> dict[str, Any]:
+    """What Manifest.json says of the files in `data`; coremltools names its entries at random."""
+    program, weights = _identifier(data / PROGRAM), _identifier(data / WEIGHTS)
+    return {
+        "fileFormatVersion": "1.0.0",
+        "itemInfoEntries": {
+            program: {
+                "author": "com.apple.CoreML",
+                "description": "CoreML Model Specification",
+                "name": PROGRAM.name,
+                "path": PROGRAM.as_posix(),
+            },
+            weights: {
+                "author": "com.apple.CoreML",
+                "description": "CoreML Model Weights",
+                "name": WEIGHTS.parent.name,
+                "path": WEIGHTS.parent.as_posix(),
+            },
+        },
+        "rootModelIdentifier": program,
+    }
+
+
+def _identifier(path: Path) -> str:
     """A file's sha256 in the form that a manifest asks for: a UUID, of version 8 (RFC 9562)."""
     with path.open("rb") as file:
         digest = bytearray(hashlib.file_digest(file, "sha256").digest()[:16])
@@ -190,22 +209,18 @@ def _file_identifier(path: Path) -> str:
     return str(uuid.UUID(bytes=bytes(digest)))
 
 
-def check_manifest(path: Path) -> None:
-    """Compare every file with the manifest, whose identifiers are the files' sha256."""
-    expected = {PROGRAM.as_posix(): PROGRAM, WEIGHTS.parent.as_posix(): WEIGHTS}
+def check_manifest(package: Path) -> None:
+    """Raise PipelineError unless the files of `package` are those that its manifest names."""
     try:
-        manifest = json.loads((path / "Manifest.json").read_text(encoding="utf-8"))
-        entries = manifest["itemInfoEntries"].items()
-        named = {entry["path"]: identifier for identifier, entry in entries}
-        found = {item: _file_identifier(path / "Data" / file) for item, file in expected.items()}
-        intact = named == found and manifest["rootModelIdentifier"] == named[PROGRAM.as_posix()]
+        manifest = json.loads((package / "Manifest.json").read_bytes())
+        intact = manifest == _manifest(package / "Data")
     except FileNotFoundError as error:
         raise PipelineError(f"{error.filename} is missing; export it again.") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except ValueError:
         intact = False
     if not intact:
         raise PipelineError(
-            f"{path} is damaged or was changed after its export: its files do not match"
+            f"{package} is damaged or was changed after its export: its files do not match"
             " Manifest.json; export it again."
         )
 

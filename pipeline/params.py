@@ -141,7 +141,9 @@ def load_params(path: Path) -> Params:
         reason = " ".join(str(error).split())
         raise PipelineError(f"{path} is not valid YAML: {reason}.") from error
     if not isinstance(values, dict):
-        raise PipelineError(f"{path} holds no params; start from a recipe: `pipeline recipe quick`.")
+        raise PipelineError(
+            f"{path} holds no params; start from a recipe: `pipeline recipe quick`."
+        )
     try:
         return Params.model_validate(values)
     except ValidationError as error:

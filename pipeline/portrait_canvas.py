@@ -74,7 +74,7 @@ class Canvas:
         cv2.rectangle(self.pixels, (0, 0), self.size, colour, -1)
 
     def fill(self, points: np.ndarray, colour: Colour, depth: float = 0.0) -> None:
-        """Fill a polygon [N, 2], or several that do not overlap [K, N, 2]."""
+        """Fill a polygon [N, 2], or several [K, N, 2]; one inside another leaves a ring."""
         placed = _listed(self.place(points, depth))
         cv2.fillPoly(self.pixels, placed, colour, cv2.LINE_AA, _SHIFT)
 
@@ -82,7 +82,9 @@ class Canvas:
         """Draw an open line [N, 2], or several of equal length [K, N, 2], `width` pixels wide."""
         placed = _listed(self.place(lines, depth))
         thickness = max(1, round(width * self._scale))
-        cv2.polylines(self.pixels, placed, False, colour, thickness, cv2.LINE_AA, _SHIFT)
+        # Thick smooth lines are slow, and the reduction smooths them too.
+        kind = cv2.LINE_AA if thickness == 1 else cv2.LINE_8
+        cv2.polylines(self.pixels, placed, False, colour, thickness, kind, _SHIFT)
 
     def dots(self, points: np.ndarray, colour: Colour, radius: float, depth: float = 0.0) -> None:
         """Draw a disc at each of the points."""
@@ -131,7 +133,7 @@ def mix(a: Colour, b: Colour, share: float) -> Colour:
 
 
 def curve(
-    points: Sequence[tuple[float, float]] | np.ndarray, closed: bool = False, steps: int = 6
+    points: Sequence[tuple[float, float]] | np.ndarray, closed: bool = False, steps: int = 4
 ) -> np.ndarray:
     """A smooth curve through points [N, 2]: Catmull-Rom, float64 [`steps` * N or less, 2]."""
     controls = np.asarray(points, np.float64)

@@ -149,8 +149,8 @@ def _paint_necklace(canvas: Canvas, neck: float, pearls: bool) -> None:
         [(-neck - 0.5, 66), (-neck * 0.65, 74), (0, 79), (neck * 0.65, 74), (neck + 0.5, 66)]
     )
     if pearls:
-        canvas.dots(line[::3], (150, 126, 110), 2.9)
-        canvas.dots(line[::3] - np.array([0.2, 0.4]), PEARL, 2.3)
+        canvas.dots(line[::2], (150, 126, 110), 2.9)
+        canvas.dots(line[::2] - np.array([0.2, 0.4]), PEARL, 2.3)
     else:
         canvas.stroke(line + np.array([0, 0.8]), (126, 84, 20), 2.6)
         canvas.stroke(line, GOLD, 2)
@@ -163,10 +163,9 @@ def paint_earrings(canvas: Canvas, sitter: Sitter) -> None:
     for side in (-1, 1):
         x = side * (sitter.cheek + 3.5)
         if sitter.taste * 31 % 1 < 0.5:
-            hoop = ellipse(x, 26, 6, 7.5)
-            hoop = np.vstack([hoop, hoop[:1]])
-            canvas.stroke(hoop + 0.6, (120, 80, 20), 2.6)
-            canvas.stroke(hoop, GOLD, 2)
+            hoop = np.stack([ellipse(x, 26, 7, 8.5), ellipse(x, 26, 4.8, 6.3)])
+            canvas.fill(hoop + 0.7, (120, 80, 20))
+            canvas.fill(hoop, GOLD)
         else:
             canvas.dots(np.array([[x, 18.5]]), GOLD, 2.4)
             drop = np.array([(x, 19), (x + 4.6, 31), (x, 35), (x - 4.6, 31)])
@@ -178,12 +177,10 @@ def paint_glasses(canvas: Canvas, sitter: Sitter) -> None:
     """Frames, lenses that catch the light, and temples towards the ears."""
     colour = sitter.pick(FRAMES, 0.6)
     power = 0.5 if sitter.taste < 0.5 else 0.8  # rounded rectangles or nearly round
-    t = np.arange(28) * (2 * np.pi / 28)
-    x = np.sign(np.cos(t)) * np.abs(np.cos(t)) ** power * 15
-    y = np.sign(np.sin(t)) * np.abs(np.sin(t)) ** power * 12
-    rim = np.stack([x + 20.5, y + 1.5], 1)
-    rim = np.vstack([rim, rim[:1]])
-    for lens in (rim, mirrored(rim)):
+    circle = ellipse(0, 0, 1, 1)
+    square = np.sign(circle) * np.abs(circle) ** power
+    lenses = both(square * np.array([14.0, 11.0]) + np.array([20.5, 1.5]))
+    for lens in lenses:
         canvas.tint(lens, (206, 226, 240), 0.2, 1.5)
         x0 = lens[:, 0].mean()
         canvas.tint(
@@ -191,6 +188,7 @@ def paint_glasses(canvas: Canvas, sitter: Sitter) -> None:
         )
     bridge = curve([(-6, -1), (0, -3.5), (6, -1)])
     temple = np.array([(35.0, -3), (sitter.cheek + 3, -2)])
-    canvas.stroke(both(rim), colour, 2.3, 1.5)
+    rims = both(square * np.array([16.3, 13.3]) + np.array([20.5, 1.5]))
+    canvas.fill(np.concatenate([rims, lenses]), colour, 1.5)
     canvas.stroke(both(temple), colour, 2.3, 1.5)
     canvas.stroke(bridge, colour, 2.3, 1.5)

@@ -161,7 +161,7 @@ def paint_brows(canvas: Canvas, sitter: Sitter) -> None:
 def paint_nose(canvas: Canvas, sitter: Sitter, light: float) -> None:
     """The nose; its shadow falls away from the light."""
     big, pointy = sitter.has["Big_Nose"], sitter.has["Pointy_Nose"]
-    wing = 13.5 if big else (6.3 if pointy else 8.2)
+    wing = 13.5 if big else (6.0 if pointy else 8.4)
     base = 28.5 if big else 25.0
     dim, line = mix(sitter.skin, sitter.shade, 0.9), mix(sitter.shade, DARK, 0.22)
     away = -1 if light > 0 else 1
@@ -176,13 +176,10 @@ def paint_nose(canvas: Canvas, sitter: Sitter, light: float) -> None:
     nostril = ellipse(wing * 0.46, base - 0.8, wing * 0.23, 1.4, 0.25)
     canvas.fill(both(nostril), mix(line, DARK, 0.4), 1.6)
     if pointy:
-        facet = np.array(
-            [(0.5 * away, -6), (0, base + 5.5), (-0.5 * away, base + 5.5), (7 * away, base - 4.5)]
-        )
-        canvas.tint(facet, mix(sitter.shade, DARK, 0.1), 0.6, 1.7)
-        canvas.stroke(
-            np.array([(-6, base - 4.5), (0, base + 5.5), (6, base - 4.5)]), line, 1.6, 1.9
-        )
+        tip = (0, base + 8)
+        facet = np.array([(0.5 * away, -8), tip, (7.5 * away, base - 4.5)])
+        canvas.tint(facet, mix(sitter.shade, DARK, 0.15), 0.75, 1.7)
+        canvas.stroke(np.array([(-6, base - 4.5), tip, (6, base - 4.5)]), line, 1.6, 1.9)
     else:
         canvas.stroke(
             curve([(-wing * 0.3, base), (0, base + 1.6), (wing * 0.3, base)]), line, 1.1, 1.8
@@ -206,7 +203,7 @@ def paint_mouth(canvas: Canvas, sitter: Sitter) -> None:
         [left, (-half * 0.5, y - lift * 0.25), (0, y), (half * 0.5, y - lift * 0.25), right]
     )
     below = (
-        above + gap * np.stack([np.zeros(25), (1 - (above[:, 0] / half) ** 2) ** 0.8], 1)
+        above + gap * np.stack([np.zeros(len(above)), (1 - (above[:, 0] / half) ** 2) ** 0.8], 1)
         if gap
         else above
     )
@@ -236,7 +233,7 @@ def paint_mouth(canvas: Canvas, sitter: Sitter) -> None:
     if gap:
         canvas.fill(np.vstack([above, below[::-1]]), (92, 20, 28), 1.1)
         teeth = above + (below - above) * (0.78 if has["Smiling"] else 0.42)
-        canvas.fill(np.vstack([above[3:-3], teeth[3:-3][::-1]]), (252, 249, 243), 1.1)
+        canvas.fill(np.vstack([above[2:-2], teeth[2:-2][::-1]]), (252, 249, 243), 1.1)
     else:
         canvas.stroke(above, mix(colour, DARK, 0.6), 1.1, 1.1)
     shine = mix(colour, WHITE, 0.6 if has["Wearing_Lipstick"] else 0.35)

@@ -37,7 +37,8 @@ class Panel:
 
 def _panel(left: Sequence[Point], right: Sequence[Point], wave: float = 0.0) -> Panel:
     """The panel between two smooth edges; `wave` pixels of sway, from the root on."""
-    edges = [curve(left, steps=8), curve(right, steps=8)]
+    steps = 8 if wave else 4
+    edges = [curve(left, steps=steps), curve(right, steps=steps)]
     if wave:
         growing = wave * np.minimum(np.linspace(0, 4, len(edges[0])), 1)[:, None]
         edges = [edge + growing * np.sin(edge[:, ::-1] / np.array([6.6, 7.5])) for edge in edges]
@@ -187,7 +188,7 @@ def paint_beard(canvas: Canvas, sitter: Sitter) -> None:
         inside = np.abs(spots[:, 0]) < sitter.jaw + 6 - np.maximum(spots[:, 1] - 40, 0) * 1.1
         canvas.dots(spots[inside], mix(sitter.skin, (44, 42, 48), 0.62), 0.55, 0.8)
     if not has["No_Beard"]:
-        jaw = outline(sitter)[22:-22]
+        jaw = outline(sitter)[15:-14]
         inner = jaw[::-1] * np.array([0.8, 0.84]) + np.array([0, 0.5])
         canvas.tint(np.vstack([jaw + np.array([0, 1.5]), inner]), sitter.beard, 0.82, 0.3)
     if has["Goatee"]:

@@ -123,6 +123,6 @@ def outline(sitter: Sitter) -> np.ndarray:
 
 def beard_area(sitter: Sitter) -> np.ndarray:
     """Jaw, chin and upper lip as one polygon."""
-    jaw = outline(sitter)[18:-18]  # from ear to ear along the chin
+    jaw = outline(sitter)[12:-11]  # from ear to ear along the chin
     inner = curve([(-sitter.cheek + 9, 22), (-16, 30), (0, 29), (16, 30), (sitter.cheek - 9, 22)])
     return np.vstack([jaw, inner])

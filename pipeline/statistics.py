@@ -118,9 +118,7 @@ def contradiction_rows(labels: dict[str, Labels]) -> list[dict[str, Any]]:
     rows = []
     for group in AT_MOST_ONE:
         columns = [CELEBA_ORDER.index(name) for name in group]
-        counts = {
-            s: int((labels[s].attributes[:, columns].sum(axis=1) > 1).sum()) for s in SPLITS
-        }
+        counts = {s: int((labels[s].attributes[:, columns].sum(axis=1) > 1).sum()) for s in SPLITS}
         rows.append({"at_most_one_of": " ".join(group), **counts, "all": sum(counts.values())})
     return rows
 

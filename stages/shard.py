@@ -15,9 +15,7 @@ def shard(params: ParamsFile = PARAMS) -> None:
     settings = load_params(params)
     crop = CropSettings(settings.shards.size, settings.shards.quality)
     folder = shard_folder(settings.data.source)
-    index = write_shards(
-        raw_folder(settings.data.source), folder, crop, settings.shards.samples
-    )
+    index = write_shards(raw_folder(settings.data.source), folder, crop, settings.shards.samples)
     shards = [shard for of_split in index["shards"].values() for shard in of_split]
     print(
         f"{folder}: {sum(index['counts'].values()):,} crops of {crop.size} x {crop.size} px"

@@ -1,10 +1,11 @@
-"""A small network that behaves like a trained one, and pictures to feed it."""
+"""A small network that behaves like a trained one, its card, and pictures to feed it."""
 
 import numpy as np
 import torch
 from torch import nn
 
 from pipeline.augment import to_float
+from pipeline.exported import About
 from pipeline.model import Architecture, FaceAttributes
 
 # Small networks gain nothing from a second thread, and lose tenfold where others use the cores.
@@ -17,7 +18,16 @@ SMALL = Architecture(
     64,
     width=256,
     depth=1,
-    options={"depths": (1, 1, 2, 2), "embed_dims": (16, 24, 32, 48), "num_vit": 1, "mlp_ratios": 4},
+    options={"depths": (1, 1, 1, 1), "embed_dims": (16, 24, 32, 48), "num_vit": 1, "mlp_ratios": 4},
+)
+
+ABOUT = About(
+    version="1.2",
+    license="Non-commercial research only.",
+    author="Someone",
+    description="Forty attributes.",
+    thresholds=tuple(0.3 + i / 100 for i in range(40)),
+    metrics={"accuracy": 0.909, "epochs": 3},
 )
 
 
@@ -57,7 +67,9 @@ def lively(architecture: Architecture, seed: int = 0) -> FaceAttributes:
     logits = model(images)
     start = 0
     for head in model.heads.values():
+        assert isinstance(head, nn.Sequential)
         last = head[-1]
+        assert isinstance(last, nn.Linear)
         own = logits[:, start : start + last.out_features]
         scale = 2 / own.std(0)
         last.weight *= scale[:, None]

@@ -1,6 +1,7 @@
 """The Core ML package: what Xcode shows, its size, its bytes, its smaller variants."""
 
 import json
+import shutil
 import sys
 import uuid
 from pathlib import Path
@@ -12,40 +13,13 @@ import pytest
 from pipeline import coreml
 from pipeline.attributes import MODEL_ORDER, REGIONS
 from pipeline.errors import PipelineError
-from pipeline.exported import About, run_model
+from pipeline.exported import run_model
 from pipeline.model import FaceAttributes
-from tests.networks import SMALL, lively, pictures
+from tests.networks import ABOUT, pictures
 
 pytest.importorskip("coremltools", reason="needs the extra `export`")
 
-ABOUT = About(
-    version="1.2",
-    license="Non-commercial research only.",
-    author="Someone",
-    description="Forty attributes.",
-    thresholds=tuple(0.3 + i / 100 for i in range(40)),
-    metrics={"accuracy": 0.909, "epochs": 3},
-)
-
-
-@pytest.fixture(scope="module")
-def model() -> FaceAttributes:
-    return lively(SMALL)
-
-
-@pytest.fixture(scope="module")
-def package(model: FaceAttributes, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("coreml") / "FaceAttributes.mlpackage"
-    coreml.export(model, path, ABOUT)
-    return path
-
-
-@pytest.fixture(scope="module")
-def variants(package: Path) -> dict[str, Path]:
-    paths = {v: package.with_name(f"{v}.mlpackage") for v in coreml.VARIANTS}
-    for variant in coreml.VARIANTS:
-        coreml.compress(package, paths[variant], variant)
-    return paths
+pytest_plugins = "tests.packages"
 
 
 def read_spec(package: Path) -> Any:
@@ -115,7 +89,9 @@ def test_fp16_costs_two_bytes_a_parameter(model: FaceAttributes, package: Path) 
     assert weights / model.count_parameters()["total"] < 2.1
 
 
-def test_variants_are_smaller_and_keep_their_card(package: Path, variants: dict[str, Path]) -> None:
+def test_variants_are_smaller_and_keep_their_card(
+    package: Path, variants: dict[coreml.Variant, Path]
+) -> None:
     def size(path: Path) -> int:
         return (path / "Data" / coreml.WEIGHTS).stat().st_size
 
@@ -130,7 +106,10 @@ def test_variants_are_smaller_and_keep_their_card(package: Path, variants: dict[
 
 
 def test_a_palette_is_found_the_same_way_twice(
-    package: Path, variants: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    package: Path,
+    variants: dict[coreml.Variant, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.cluster", None)  # and without scikit-learn
     again = tmp_path / "again.mlpackage"
@@ -140,17 +119,13 @@ def test_a_palette_is_found_the_same_way_twice(
 
 @pytest.mark.parametrize("file", ["Data" / coreml.PROGRAM, "Data" / coreml.WEIGHTS])
 @pytest.mark.parametrize("place", [0.0, 0.3, 0.77])
-def test_one_flipped_bit_is_caught(package: Path, file: Path, place: float) -> None:
-    path = package / file
-    original = path.read_bytes()
-    damaged = bytearray(original)
-    damaged[int(place * len(damaged))] ^= 1
-    try:
-        path.write_bytes(damaged)
-        with pytest.raises(PipelineError, match="is damaged"):
-            coreml.check_manifest(package)
-    finally:
-        path.write_bytes(original)
+def test_one_flipped_bit_is_caught(package: Path, tmp_path: Path, file: Path, place: float) -> None:
+    damaged = shutil.copytree(package, tmp_path / package.name)
+    content = bytearray((damaged / file).read_bytes())
+    content[int(place * len(content))] ^= 1
+    (damaged / file).write_bytes(content)
+    with pytest.raises(PipelineError, match="is damaged"):
+        coreml.check_manifest(damaged)
     coreml.check_manifest(package)
 
 

@@ -3,26 +3,20 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from pipeline import onnx as exporter
 from pipeline.attributes import MODEL_ORDER, REGIONS
 from pipeline.errors import PipelineError
-from pipeline.exported import About, compare, run_model
+from pipeline.exported import compare, run_model
 from pipeline.model import FaceAttributes
-from tests.networks import SMALL, lively, pictures
+from tests.networks import ABOUT, pictures
 
 onnx = pytest.importorskip("onnx", reason="needs the extra `export`")
 pytest.importorskip("onnxruntime", reason="needs the extra `export`")
 pytest.importorskip("onnxscript", reason="needs the extra `export`")
 
-ABOUT = About("1.2", "Non-commercial research only.", metrics={"accuracy": 0.909})
-
-
-@pytest.fixture(scope="module")
-def model() -> FaceAttributes:
-    return lively(SMALL)
+pytest_plugins = "tests.packages"
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +53,8 @@ def test_it_is_one_file_with_its_card_and_nothing_of_this_machine(
     network = exporter.Network(file)
     assert json.loads(network.metadata["attributes"]) == list(MODEL_ORDER)
     assert list(json.loads(network.metadata["regions"])) == list(REGIONS)
-    assert json.loads(network.metadata["thresholds"]) == [0.5] * 40
-    assert json.loads(network.metadata["metrics"]) == {"accuracy": 0.909}
+    assert json.loads(network.metadata["thresholds"]) == list(ABOUT.thresholds)
+    assert json.loads(network.metadata["metrics"]) == {"accuracy": 0.909, "epochs": 3}
     assert network.metadata["license"] == "Non-commercial research only."
     assert network.metadata["version"] == "1.2"
     assert network.size == 64

@@ -83,7 +83,7 @@ def test_an_attribute_changes_only_its_place(name: str) -> None:
             assert difference[PLACES[name]].sum() > 0.85 * difference.sum()
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.booleans(), min_size=40, max_size=40),
     st.integers(0, 2**62),

@@ -1,6 +1,7 @@
 """The synthetic source: its statistics, its persons, its bytes."""
 
 import multiprocessing
+from collections.abc import Generator
 
 import numpy as np
 import pyarrow as pa
@@ -90,6 +91,7 @@ def test_same_bytes_for_any_number_of_workers(small_batches: None) -> None:
 
 def test_stopping_early_ends_the_workers(small_batches: None) -> None:
     batches = SyntheticSource(400, 0, 0, seed=0, workers=2).batches("train")
+    assert isinstance(batches, Generator)
     assert next(batches).num_rows == 8
     batches.close()
     assert multiprocessing.active_children() == []

@@ -85,9 +85,7 @@ class FolderSource:
         self._images = _find_images(root) if with_images else None
         if self._images is not None:
             _refuse_missing(self._images, self._names.to_pylist(), attributes)
-        self.counts = {
-            split: int((self._split == code).sum()) for code, split in enumerate(SPLITS)
-        }
+        self.counts = {split: int((self._split == code).sum()) for code, split in enumerate(SPLITS)}
 
     def found(self) -> str:
         """One sentence on what the folder holds."""

@@ -1,0 +1,42 @@
+# The two commands of a newcomer are `make repro` and `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+# DVC runs the stages with the python that it finds on PATH.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DVC_NO_ANALYTICS = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install repro test lint bench clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+install: $(INSTALLED)  ## Create the environment .venv with everything pinned (5.5 GB, minutes)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "error: Python 3.11 or newer is needed; say which with make PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[export,dev]'
+	@touch $@
+
+repro: $(INSTALLED)  ## Run the whole pipeline: faces, statistics, shards, network, evidence, export
+	dvc repro
+
+test: $(INSTALLED)  ## Run the whole test suite
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)  ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(INSTALLED)  ## Measure what is ours against peers and limits
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+clean:  ## Remove the environment and caches; data/ and .dvc/cache stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

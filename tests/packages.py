@@ -1,0 +1,35 @@
+"""The small network as a Core ML package, converted once for all test modules.
+
+A module that asks for these fixtures names this one in `pytest_plugins`.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline import coreml
+from pipeline.model import FaceAttributes
+from tests.networks import ABOUT, SMALL, lively
+
+
+@pytest.fixture(scope="session")
+def model() -> FaceAttributes:
+    return lively(SMALL)
+
+
+@pytest.fixture(scope="session")
+def package(model: FaceAttributes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The network in Core ML, fp16. Read only."""
+    pytest.importorskip("coremltools", reason="needs the extra `export`")
+    path = tmp_path_factory.mktemp("coreml") / "FaceAttributes.mlpackage"
+    coreml.export(model, path, ABOUT)
+    return path
+
+
+@pytest.fixture(scope="session")
+def variants(package: Path) -> dict[coreml.Variant, Path]:
+    """Its smaller variants. Read only."""
+    paths = {variant: package.with_name(f"{variant}.mlpackage") for variant in coreml.VARIANTS}
+    for variant, path in paths.items():
+        coreml.compress(package, path, variant)
+    return paths

@@ -1,0 +1,124 @@
+"""dvc.yaml is complete, and a real `dvc repro` in a fresh clone is reproducible."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.conftest import ROOT
+from tests.imports import closure
+from tests.test_stages import write_params
+
+STAGES = ["download", "stats", "shard", "train", "evaluate", "export"]
+
+
+def dvc_yaml() -> dict:
+    return YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
+
+
+def test_the_stages_run_their_own_command():
+    stages = dvc_yaml()
+    assert list(stages) == STAGES
+    for name, stage in stages.items():
+        assert stage["cmd"] == f"python -m stages {name}"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_code_deps_are_the_import_closure(stage):
+    listed = [dep for dep in dvc_yaml()[stage]["deps"] if dep.endswith(".py")]
+    assert sorted(listed) == sorted(closure(f"stages.{stage}"))
+
+
+def test_evaluation_code_does_not_retrain():
+    assert not {"pipeline/metrics.py", "pipeline/plots.py", "pipeline/crops.py"} & closure(
+        "stages.train"
+    )
+
+
+def test_pipeline_imports_no_stage_and_no_dvc():
+    for path in ROOT.glob("pipeline/**/*.py"):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        assert not [used for used in closure(module) if used.startswith("stages/")]
+    for path in [*ROOT.glob("pipeline/**/*.py"), *ROOT.glob("stages/*.py")]:
+        assert "import dvc" not in path.read_text()
+
+
+def test_metrics_and_plots_are_in_git_and_the_rest_in_the_cache():
+    for stage in dvc_yaml().values():
+        for out in stage.get("metrics", []) + stage.get("plots", []):
+            assert [*out.values()] == [{"cache": False}]
+        assert all(isinstance(out, str) for out in stage["outs"])
+
+
+def run(clone: Path, *command: str) -> str:
+    """Run a command in a clone, with a DVC of its own; returns all that it printed."""
+    state = clone.parent / f"{clone.name}-dvc"
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "DVC_NO_ANALYTICS": "1",
+        "DVC_SITE_CACHE_DIR": str(state / "site"),
+        "DVC_GLOBAL_CONFIG_DIR": str(state / "global"),
+        "DVC_SYSTEM_CONFIG_DIR": str(state / "system"),
+    }
+    done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def new_clone(place: Path) -> Path:
+    """A repository with the project's files as they are now, at the size of tests."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "-co", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.split("\0")  # fmt: skip
+    for name in filter(None, listed):
+        if (ROOT / name).is_file():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, place / name)
+    write_params(place / "params.yaml")
+    (place / "dvc.lock").unlink(missing_ok=True)
+    run(place, "git", "init", "-q")
+    commit(place, "start")
+    return place
+
+
+def commit(clone: Path, message: str) -> None:
+    run(clone, "git", "add", "-A")
+    run(
+        clone, "git", "-c", "user.name=test", "-c", "user.email=test@example.org",
+        "commit", "-qm", message,
+    )  # fmt: skip
+
+
+def test_repro_in_fresh_clones_is_reproducible_and_experiments_run_what_they_must(tmp_path):
+    pytest.importorskip("coremltools", reason="needs the extra `export`")
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    first = new_clone(tmp_path / "first")
+    printed = run(first, "dvc", "repro")
+    assert [stage for stage in STAGES if f"Running stage '{stage}'" in printed] == STAGES
+    for path in ("data/evaluation/radar.svg", "data/export/FaceAttributes.mlpackage"):
+        assert (first / path).exists()
+    lock = (first / "dvc.lock").read_text()
+
+    assert "Running stage" not in run(first, "dvc", "repro")
+    assert (first / "dvc.lock").read_text() == lock
+    untracked = run(first, "git", "status", "--porcelain", "--untracked-files=all")
+    assert not [line for line in untracked.splitlines() if line.endswith((".tar", ".parquet"))]
+
+    commit(first, "run")
+    printed = run(first, "dvc", "exp", "run", "-S", "heads.width=16")
+    ran = [stage for stage in STAGES if f"Running stage '{stage}'" in printed]
+    assert ran == ["train", "evaluate", "export"]
+    changed = json.loads(run(first, "dvc", "metrics", "diff", "--json"))
+    assert changed["data/export/metrics.json"]["parameters"]["diff"] < 0
+
+    second = new_clone(tmp_path / "second")
+    run(second, "dvc", "repro")
+    assert (second / "dvc.lock").read_text() == lock

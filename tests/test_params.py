@@ -1,0 +1,109 @@
+"""params.yaml: every wrong key, type and range refused by name, and the recipes."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import PipelineError
+from pipeline.params import changes, load_params
+from tests.conftest import ROOT
+
+QUICK = (ROOT / "recipes/quick.yaml").read_text()
+
+
+def load(tmp_path: Path, text: str):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    return load_params(path)
+
+
+@pytest.mark.parametrize("recipe", sorted(ROOT.glob("recipes/*.yaml")), ids=lambda p: p.stem)
+def test_every_recipe_is_valid(recipe):
+    load_params(recipe)
+
+
+def test_the_default_is_the_quick_recipe():
+    assert (ROOT / "params.yaml").read_text() == QUICK
+
+
+def test_the_report_recipe_is_the_report():
+    params = load_params(ROOT / "recipes/report.yaml")
+    assert params.data.source == "folder"
+    assert (params.backbone.name, params.backbone.options) == (
+        "efficientformerv2_s2",
+        {"num_vit": 2},
+    )
+    assert params.shards.size == 178
+    assert params.heads.model_dump() == {"width": 1024, "depth": 2, "dropout": 0.0}
+    assert params.augment.model_dump() == {
+        "brightness": 0.1, "contrast": 0.1, "saturation": 0.1, "hue": 0.05, "flip": 0.5,
+    }  # fmt: skip
+    train = params.train
+    assert (train.epochs, train.batch_size, train.lr, train.weight_decay) == (3, 64, 1e-3, 1e-2)
+    assert (train.schedule, train.warmup) == ("constant", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("width: 1024", "width: wide", "heads.width is 'wide' and should be a valid integer"),
+        ("width: 1024", "width: 10.5", "heads.width is 10.5"),
+        ("width: 1024", "width: 0", "heads.width is 0 and should be greater than or equal to 1"),
+        ("width: 1024", "width: null", "heads.width is None"),
+        (
+            "width: 1024",
+            "widht: 1024",
+            "the key heads.width is missing; there is no key heads.widht",
+        ),
+        ("width: 1024", "width: true", "heads.width is True"),
+        ("depth: 2", "depth: 12", "heads: width 1024 cannot be halved 11 times"),
+        ("dropout: 0.0", "dropout: 1.0", "heads.dropout is 1.0 and should be less than 1"),
+        ("dropout: 0.0", "dropout: .nan", "heads.dropout is nan"),
+        ("lr: 0.002", "lr: -1", "train.lr is -1"),
+        ("lr: 0.002", "lr: .inf", "train.lr is inf"),
+        ("lr: 0.002", "lr: '0.002'", "train.lr is '0.002' and should be a valid number"),
+        ("source: synthetic ", "source: kaggel ", "data.source is 'kaggel'"),
+        ("size: 96", "size: 112", "shards.size is 112, and EfficientFormerV2 needs"),
+        ("quality: 95", "quality: 101", "shards.quality is 101"),
+        ("flip: 0.5", "flip: 2", "augment.flip is 2"),
+        ("name: FaceAttributes", "name: ../evil", "export.name is '../evil'"),
+        ("device: auto", "device: tpu", "train.device is 'tpu'"),
+        ("heads:", "heads: [", "is not valid YAML"),
+        (QUICK, "", "holds no params"),
+        (QUICK, "- 1", "holds no params"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_the_name_of_its_key(tmp_path, old, new, sentence):
+    assert old in QUICK
+    with pytest.raises(PipelineError, match=re.escape(sentence)) as raised:
+        load(tmp_path, QUICK.replace(old, new, 1))
+    assert str(tmp_path / "params.yaml") in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("number", ["1e-05", "0.00001", "1"])
+def test_numbers_as_dvc_writes_them_are_numbers(tmp_path, number):
+    """`dvc exp run -S train.lr=0.00001` writes 1e-05, which YAML 1.1 would call a string."""
+    params = load(tmp_path, QUICK.replace("lr: 0.002", f"lr: {number}"))
+    assert params.train.lr == float(number)
+
+
+def test_a_blank_is_null_as_dvc_leaves_it(tmp_path):
+    assert load(tmp_path, QUICK.replace("path: null", "path:")).sources.folder.path is None
+
+
+def test_celeba_root_names_the_folder(tmp_path, monkeypatch):
+    params = load(tmp_path, QUICK)
+    monkeypatch.delenv("CELEBA_ROOT", raising=False)
+    with pytest.raises(PipelineError, match="set the environment variable CELEBA_ROOT"):
+        params.sources.folder.root()
+    monkeypatch.setenv("CELEBA_ROOT", "/somewhere")
+    assert params.sources.folder.root() == Path("/somewhere")
+
+
+def test_changes_are_listed_by_dotted_key():
+    found = changes(ROOT / "recipes/quick.yaml", ROOT / "recipes/report.yaml")
+    assert found["shards.size"] == (96, 178)
+    assert found["backbone.options.num_vit"] == (None, 2)
+    assert "heads.width" not in found

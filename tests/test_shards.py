@@ -1,0 +1,219 @@
+"""Shards: contents, index, the same bytes every way, and life after a kill."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import simplejpeg
+import webdataset
+
+from pipeline import shards as shards_module
+from pipeline.attributes import CELEBA_ORDER
+from pipeline.crops import square_crop
+from pipeline.errors import PipelineError
+from pipeline.index import read_index
+from pipeline.raw import raw_files, sha256_of, write_raw
+from pipeline.shards import CropSettings, is_packed, pack_shard, plan_shards, write_shards
+from pipeline.sources.folder import FolderSource
+from pipeline.sources.synthetic import SyntheticSource
+from tests.conftest import CELEBA_SAMPLE, COUNTS, ROOT, real_sample
+
+CROP = CropSettings(size=64, quality=95)
+
+
+def raw_rows(raw: Path) -> dict[str, dict]:
+    rows = [row for files in raw_files(raw).values() for row in pq.read_table(files[0]).to_pylist()]
+    return {row["image"]["path"].removesuffix(".jpg"): row for row in rows}
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
+
+
+def test_webdataset_reads_every_sample_with_its_labels(raw, shards):
+    index, expected = read_index(shards), raw_rows(raw)
+    seen = {}
+    for split, listed in index["shards"].items():
+        urls = [str(shards / shard["name"]) for shard in listed]
+        for sample in webdataset.WebDataset(urls, shardshuffle=False):
+            seen[sample["__key__"]] = (split, sample)
+    assert seen.keys() == expected.keys()
+    for key, (_, sample) in seen.items():
+        row = expected[key]
+        content = json.loads(sample["json"])
+        assert content["attributes"] == [int(row[name]) for name in CELEBA_ORDER]
+        assert content["celeb_id"] == row["celeb_id"]
+        assert content["path"] == row["image"]["path"]
+        crop = square_crop(simplejpeg.decode_jpeg(row["image"]["bytes"]), 64)
+        stored = simplejpeg.decode_jpeg(sample["jpg"])
+        assert np.abs(stored.astype(int) - crop).mean() < 6  # another face differs by over 30
+
+
+def test_members_are_plain_sorted_and_dated_zero(shards):
+    for path in shards.glob("*.tar"):
+        members = tarfile.open(path).getmembers()
+        names = [member.name for member in members]
+        assert names == sorted(names)
+        assert [n.rpartition(".")[2] for n in names] == ["jpg", "json"] * (len(names) // 2)
+        assert {(m.mtime, m.uid, m.gid, m.mode, m.uname) for m in members} == {(0, 0, 0, 0o644, "")}
+
+
+def test_the_indexes_tell_the_truth(shards):
+    index = read_index(shards)
+    assert index["counts"] == COUNTS
+    assert [len(index["shards"][split]) for split in COUNTS] == [3, 1, 1]
+    table = pq.read_table(shards / "index.parquet")
+    assert len(table) == sum(COUNTS.values())
+    for listed in index["shards"].values():
+        for shard in listed:
+            assert sha256_of(shards / shard["name"]) == shard["sha256"]
+            assert (shards / shard["name"]).stat().st_size == shard["bytes"]
+    for row in table.to_pylist()[::7]:
+        with (shards / row["shard"]).open("rb") as file:
+            file.seek(row["offset"])
+            data = file.read(row["length"])
+        member = tarfile.open(shards / row["shard"]).extractfile(f"{row['key']}.jpg")
+        assert member is not None and member.read() == data
+    info = json.loads((shards / "_info.json").read_text())["splits"]["train"]
+    assert info["num_samples"] == 48 and info["shard_lengths"] == [20, 20, 8]
+
+
+@pytest.mark.parametrize(("engine", "workers"), [("threads", 4), ("processes", 2)])
+def test_every_engine_gives_the_same_bytes(raw, shards, tmp_path, engine, workers):
+    write_shards(raw, tmp_path / "shards", CROP, 20, engine, workers)
+    assert hashes(tmp_path / "shards") == hashes(shards)
+    assert [p.name for p in tmp_path.iterdir()] == ["shards"]
+
+
+def test_the_cut_of_raw_files_does_not_show(raw, shards, tmp_path, monkeypatch):
+    from pipeline import raw as raw_module
+
+    monkeypatch.setattr(raw_module, "ROWS_PER_FILE", 13)
+    monkeypatch.setattr(raw_module, "ROWS_PER_GROUP", 5)
+    write_raw(SyntheticSource(**COUNTS, seed=3, workers=1), tmp_path / "raw")
+    write_shards(tmp_path / "raw", tmp_path / "shards", CROP, 20, workers=1)
+    ours, theirs = hashes(tmp_path / "shards"), hashes(shards)
+    assert {n: h for n, h in ours.items() if n != "index.json"} == {
+        n: h for n, h in theirs.items() if n != "index.json"
+    }
+
+
+def test_a_second_run_packs_only_what_is_missing_or_wrong(raw, tmp_path, monkeypatch):
+    tasks = plan_shards(raw, tmp_path, CROP, 20)
+    for task in tasks[:3]:
+        assert pack_shard(task).samples == task.last - task.first
+        assert is_packed(task)
+    damaged = tmp_path / tasks[1].name
+    data = bytearray(damaged.read_bytes())
+    data[700] ^= 1
+    damaged.write_bytes(data)
+    assert [is_packed(task) for task in tasks] == [True, False, True, False, False]
+
+
+KILLED = """
+import os, signal, sys, threading
+from pathlib import Path
+from pipeline.shards import CropSettings, write_shards
+threading.Timer(float(sys.argv[3]), os.kill, (os.getpid(), signal.SIGKILL)).start()
+write_shards(Path(sys.argv[1]), Path(sys.argv[2]), CropSettings(64, 95), 2, "threads", 1)
+os._exit(0)
+"""
+
+
+def test_sigkill_at_any_moment_then_again_gives_the_same_bytes(raw, tmp_path):
+    whole = tmp_path / "whole"
+    write_shards(raw, whole, CROP, 2, "threads", 1)
+    killed = 0
+    for moment in (0.001, 0.01, 0.03, 0.05):
+        code = subprocess.run(
+            [sys.executable, "-c", KILLED, raw, tmp_path / "again/shards", str(moment)], cwd=ROOT
+        ).returncode
+        killed += code == -signal.SIGKILL
+    write_shards(raw, tmp_path / "again/shards", CROP, 2, "threads", 1)
+    assert killed
+    assert hashes(tmp_path / "again/shards") == hashes(whole)
+    assert os.listdir(tmp_path / "again") == ["shards"]
+
+
+def spoil(raw: Path, folder: Path, **spoiled: bytes) -> Path:
+    """A copy of raw parquet in which some images (k000005=...) have other bytes."""
+    folder.mkdir()
+    for files in raw_files(raw).values():
+        for path in files:
+            table = pq.read_table(path)
+            rows = table["image"].to_pylist()
+            for i, row in enumerate(rows):
+                key = "k" + row["path"].removesuffix(".jpg")
+                if key in spoiled:
+                    rows[i] = {**row, "bytes": spoiled[key]}
+            column = pa.array(rows, table.schema.field("image").type)
+            pq.write_table(
+                table.set_column(0, table.schema.field("image"), column), folder / path.name
+            )
+    (folder / "source.json").write_bytes((raw / "source.json").read_bytes())
+    return folder
+
+
+def test_every_bad_image_is_named_and_nothing_is_left(raw, tmp_path):
+    good = raw_rows(raw)["000005"]["image"]["bytes"]
+    spoiled = spoil(
+        raw, tmp_path / "spoiled", k000005=good[: len(good) // 2], k000031=b"GIF89a", k000070=b""
+    )
+    with pytest.raises(PipelineError) as raised:
+        write_shards(spoiled, tmp_path / "shards", CROP, 20, "threads", 2)
+    message = str(raised.value)
+    assert message.startswith("3 of the 84 images in")
+    for part in (
+        "000005.jpg is damaged",
+        "000031.jpg is not a JPEG but a GIF",
+        "000070.jpg is not",
+    ):
+        assert part in message
+    assert "\n" not in message
+    assert not (tmp_path / "shards").exists()
+
+
+def test_labels_without_images_say_what_is_missing(celeba, tmp_path):
+    (celeba / "Img/img_align_celeba.zip").unlink()
+    write_raw(FolderSource(celeba), tmp_path / "raw")
+    with pytest.raises(PipelineError, match=r"put img_align_celeba\.zip beside"):
+        write_shards(tmp_path / "raw", tmp_path / "shards", CROP, 20, workers=1)
+
+
+def test_a_key_that_webdataset_would_cut_is_refused(raw, tmp_path, monkeypatch):
+    with pytest.raises(PipelineError, match="cannot be a sample's key"):
+        shards_module._key_of("photo.of.me.jpg")
+
+
+def test_packing_imports_neither_torch_nor_webdataset():
+    code = "import sys, pipeline.shards; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    ).stdout.split()
+    assert not {"torch", "webdataset", "matplotlib", "pydantic", "typer"} & set(loaded)
+
+
+@real_sample
+def test_real_crops_are_rows_20_to_197_of_the_original(tmp_path):
+    write_raw(FolderSource(CELEBA_SAMPLE), tmp_path / "raw")
+    write_shards(tmp_path / "raw", tmp_path / "shards", CropSettings(178, 95), 1000)
+    archive = zipfile.ZipFile(CELEBA_SAMPLE / "Img/img_align_celeba.zip")
+    members = {name.rpartition("/")[2]: name for name in archive.namelist()}
+    differences = []
+    for row in pq.read_table(tmp_path / "shards/index.parquet").to_pylist()[::20]:
+        with (tmp_path / "shards" / row["shard"]).open("rb") as file:
+            file.seek(row["offset"])
+            crop = simplejpeg.decode_jpeg(file.read(row["length"]))
+        original = simplejpeg.decode_jpeg(archive.read(members[f"{row['key']}.jpg"]))
+        differences.append(np.abs(crop.astype(int) - original[20:198]).mean())
+    assert len(differences) == 300
+    assert np.mean(differences) < 1.5 and np.max(differences) < 4
