@@ -1,4 +1,4 @@
-"""Small real data that the tests share: raw parquet and shards of synthetic faces, a CelebA folder."""
+"""Small real data that the tests share: raw parquet, shards and a CelebA folder, all synthetic."""
 
 import os
 import sys

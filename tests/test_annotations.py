@@ -57,7 +57,10 @@ def test_columns_in_another_order_are_sorted(path):
 @pytest.mark.parametrize("zero", [-1, 0])
 def test_kaggles_csv_is_read(tmp_path, zero):
     lines = ["image_id," + ",".join(CELEBA_ORDER)]
-    lines += [f"{n}," + ",".join(str(1 if v else zero) for v in r) for n, r in zip(NAMES, LABELS)]
+    lines += [
+        f"{n}," + ",".join(str(1 if v else zero) for v in r)
+        for n, r in zip(NAMES, LABELS, strict=True)
+    ]
     listed = read_attributes(write(tmp_path / "list_attr_celeba.csv", lines, "\n"))
     assert (listed.attributes == LABELS).all()
 

@@ -96,10 +96,10 @@ def test_missing_and_foreign_files_are_sentences(tmp_path):
     other = tmp_path / "other"
     save_model(FaceAttributes(Architecture("efficientformerv2_s0", 64, width=32)), other, {})
     (tmp_path / "model.safetensors").write_bytes((other / "model.safetensors").read_bytes())
-    with pytest.raises(PipelineError, match="does not fit its model.json"):
+    with pytest.raises(PipelineError, match="does not fit its model"):
         load_model(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"half of it")
-    with pytest.raises(PipelineError, match="does not fit its model.json"):
+    with pytest.raises(PipelineError, match="does not fit its model"):
         load_model(tmp_path)
     description = json.loads((tmp_path / "model.json").read_text())
     description["attributes"].reverse()

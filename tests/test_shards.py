@@ -60,7 +60,8 @@ def test_webdataset_reads_every_sample_with_its_labels(raw, shards):
 
 def test_members_are_plain_sorted_and_dated_zero(shards):
     for path in shards.glob("*.tar"):
-        members = tarfile.open(path).getmembers()
+        with tarfile.open(path) as tar:
+            members = tar.getmembers()
         names = [member.name for member in members]
         assert names == sorted(names)
         assert [n.rpartition(".")[2] for n in names] == ["jpg", "json"] * (len(names) // 2)
@@ -81,8 +82,8 @@ def test_the_indexes_tell_the_truth(shards):
         with (shards / row["shard"]).open("rb") as file:
             file.seek(row["offset"])
             data = file.read(row["length"])
-        member = tarfile.open(shards / row["shard"]).extractfile(f"{row['key']}.jpg")
-        assert member is not None and member.read() == data
+        with tarfile.open(shards / row["shard"]) as tar:
+            assert tar.extractfile(f"{row['key']}.jpg").read() == data
     info = json.loads((shards / "_info.json").read_text())["splits"]["train"]
     assert info["num_samples"] == 48 and info["shard_lengths"] == [20, 20, 8]
 

@@ -1,0 +1,96 @@
+"""The training loop: the report's settings, a loss that falls, nothing drawn from elsewhere."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline import training
+from pipeline.errors import PipelineError
+from pipeline.inference import choose_device, model_order, predict_logits
+from pipeline.loader import ShardReader
+from pipeline.model import Architecture
+from pipeline.params import Train, load_params
+from tests.conftest import ROOT
+
+SMALL = Architecture("efficientformerv2_s0", 64, width=32)
+QUICK = load_params(ROOT / "recipes/quick.yaml")
+
+
+def settings(**changes: object) -> Train:
+    values = {"epochs": 1, "batch_size": 16, "device": "cpu", "warmup": 0.0}
+    return QUICK.train.model_copy(update={**values, **changes})
+
+
+def test_the_report_recipe_trains_as_the_report_did(shards, monkeypatch):
+    """AdamW at its defaults, BCE over all 40, one rate from the first step to the last."""
+    made = []
+    original = torch.optim.AdamW
+
+    def spy(parameters, **options):
+        made.append(original(parameters, **options))
+        return made[0]
+
+    monkeypatch.setattr(torch.optim, "AdamW", spy)
+    report = load_params(ROOT / "recipes/report.yaml")
+    small = report.train.model_copy(update={"epochs": 1, "batch_size": 48, "device": "cpu"})
+    _, history = training.train(SMALL, shards, small, report.augment)
+    group = made[0].param_groups[0]
+    assert (group["lr"], group["weight_decay"]) == (1e-3, 1e-2)
+    assert (group["betas"], group["eps"], group["amsgrad"]) == ((0.9, 0.999), 1e-8, False)
+    assert history[0]["lr"] == 1e-3 and history[0]["step"] == 1
+    assert math.log(2) * 0.9 < history[0]["train_loss"] < math.log(2) * 1.1
+    for step in (0, 5, 7631):
+        assert training.learning_rate(report.train, step, 7632) == 1e-3
+
+
+def test_the_loss_falls_on_what_is_learned(shards):
+    _, history = training.train(SMALL, shards, settings(epochs=8), QUICK.augment)
+    assert [row["epoch"] for row in history] == list(range(1, 9))
+    assert history[-1]["step"] == 24
+    assert history[-1]["train_loss"] < 0.75 * history[0]["train_loss"]
+
+
+def test_history_is_what_the_returned_network_gives(shards):
+    model, history = training.train(SMALL, shards, settings(), QUICK.augment)
+    with ShardReader(shards, "valid") as valid:
+        logits = predict_logits(model, valid, 5, torch.device("cpu"))
+        truth = model_order(valid.labels)
+    assert history[-1]["valid_accuracy"] == pytest.approx(((logits >= 0) == truth).mean(), abs=2e-3)
+    losses = np.maximum(logits, 0) - logits * truth + np.log1p(np.exp(-np.abs(logits)))
+    assert history[-1]["valid_loss"] == pytest.approx(losses.mean(), abs=1e-3)
+
+
+def test_predictions_do_not_depend_on_the_batch(shards):
+    model, _ = training.train(SMALL, shards, settings(), QUICK.augment)
+    with ShardReader(shards, "test") as test:
+        one, all_ = (predict_logits(model, test, size, torch.device("cpu")) for size in (1, 20))
+    assert np.abs(one - all_).max() < 1e-4
+
+
+def test_same_settings_same_weights_and_another_seed_others(shards):
+    weights = []
+    for seed in (1, 1, 2):
+        torch.rand(3)  # whatever was drawn before must not matter
+        model, _ = training.train(SMALL, shards, settings(seed=seed), QUICK.augment)
+        weights.append(torch.cat([p.flatten() for p in model.parameters()]))
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_the_rate_rises_then_falls_to_zero():
+    cosine = settings(lr=1.0, warmup=0.1, schedule="cosine")
+    rates = [training.learning_rate(cosine, step, 100) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1) and rates[9] == pytest.approx(1.0)
+    assert rates[10] == pytest.approx(1.0) and 0 < rates[99] < 0.001
+    assert rates[55] == pytest.approx(0.5)
+    assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+
+
+def test_a_device_that_is_not_there_is_a_sentence():
+    if not torch.backends.mps.is_available():
+        with pytest.raises(PipelineError, match=r"train\.device is mps, and this machine has none"):
+            choose_device("mps")
+    assert choose_device("cpu").type == "cpu"
+    assert choose_device("auto").type in ("cpu", "cuda", "mps")
