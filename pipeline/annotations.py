@@ -19,6 +19,7 @@ import pyarrow.csv
 
 from pipeline.attributes import CELEBA_ORDER
 from pipeline.errors import PipelineError
+from pipeline.labels import numbers
 
 _LABELS = {b"-1": False, b"0": False, b"1": True}
 
@@ -73,7 +74,7 @@ def read_attributes(path: Path) -> AttributeList:
     parsed = _parse_at_once(text, ["file", *text.columns], pa.int8())
     if parsed is not None:
         names = parsed["file"].combine_chunks()
-        values = np.column_stack([parsed[name].to_numpy() for name in CELEBA_ORDER])
+        values = np.column_stack([numbers(parsed[name]) for name in CELEBA_ORDER])
         odd = values.size and (
             values.min() < -1 or values.max() > 1 or (values.min() == -1 and (values == 0).any())
         )
@@ -97,11 +98,11 @@ def read_pairs(path: Path) -> tuple[pa.Array, np.ndarray]:
     text = _read_text(path)
     parsed = _parse_at_once(text, ["file", "number"], pa.int64())
     if parsed is not None:
-        names, numbers = parsed["file"].combine_chunks(), parsed["number"].to_numpy()
+        names, values = parsed["file"].combine_chunks(), numbers(parsed["number"])
     else:
-        names, numbers = _parse_pairs_by_line(text)
+        names, values = _parse_pairs_by_line(text)
     _refuse_doubles(path, names)
-    return names, numbers
+    return names, values
 
 
 def align(
@@ -210,17 +211,17 @@ def _parse_labels_by_line(text: _Text) -> tuple[pa.Array, np.ndarray]:
 
 
 def _parse_pairs_by_line(text: _Text) -> tuple[pa.Array, np.ndarray]:
-    names, numbers = [], []
+    names, values = [], []
     for number, fields in text.lines():
         try:
             name, value = fields
-            numbers.append(int(value))
+            values.append(int(value))
         except ValueError:
             raise text.fail(number, "expected a file name and a whole number") from None
-        if abs(numbers[-1]) >= 2**63:
+        if abs(values[-1]) >= 2**63:
             raise text.fail(number, "a number too large to be meant")
         names.append(_decode(text, number, name))
-    return pa.array(names, pa.string()), np.array(numbers, np.int64)
+    return pa.array(names, pa.string()), np.array(values, np.int64)
 
 
 def _decode(text: _Text, line: int, name: bytes) -> str:

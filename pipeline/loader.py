@@ -17,10 +17,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import simplejpeg
 
-from pipeline.attributes import CELEBA_ORDER
 from pipeline.engines import available_cpus
 from pipeline.errors import PipelineError
 from pipeline.index import read_index
+from pipeline.labels import label_matrix, numbers
 
 BATCHES_AHEAD = 3
 """Batches being decoded while the newest one is used."""
@@ -57,12 +57,12 @@ class ShardReader:
         self.folder, self.split = folder, split
         self.threads = threads or available_cpus()
         self.keys: list[str] = table["key"].to_pylist()
-        self.celeb_id: np.ndarray = table["celeb_id"].fill_null(-1).to_numpy()
-        self.labels = np.column_stack([table[name].to_numpy() for name in CELEBA_ORDER])
+        self.celeb_id: np.ndarray = numbers(table["celeb_id"].fill_null(-1))
+        self.labels = label_matrix(table)
         shards = table["shard"].combine_chunks().dictionary_encode()
-        self._shard: np.ndarray = shards.indices.to_numpy()
-        self._offset: np.ndarray = table["offset"].to_numpy()
-        self._length: np.ndarray = table["length"].to_numpy()
+        self._shard: np.ndarray = np.from_dlpack(shards.indices)
+        self._offset: np.ndarray = numbers(table["offset"])
+        self._length: np.ndarray = numbers(table["length"])
         self._paths = [folder / name for name in shards.dictionary.to_pylist()]
         self._files: list[int] = []
         for path in self._paths:

@@ -10,7 +10,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +20,7 @@ import pyarrow.parquet as pq
 from pipeline.atomic import new_directory, write_json
 from pipeline.attributes import CELEBA_ORDER, SPLITS
 from pipeline.errors import PipelineError
+from pipeline.labels import Labels, label_matrix, numbers
 from pipeline.progress import Progress
 
 ROWS_PER_FILE = 10_000
@@ -130,17 +130,6 @@ def _tables(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
         yield waiting
 
 
-@dataclass(frozen=True)
-class Labels:
-    """The labels of one split, in the order of its rows."""
-
-    attributes: np.ndarray
-    """[N, 40] bool, CelebA order."""
-
-    celeb_id: np.ndarray
-    """[N] int64; -1 where the source knows no identity."""
-
-
 def raw_files(folder: Path) -> dict[str, list[Path]]:
     """The parquet files of each split, in order.
 
@@ -207,8 +196,4 @@ def _read_split_labels(paths: list[Path]) -> Labels:
     if not tables:
         return Labels(np.zeros((0, len(CELEBA_ORDER)), bool), np.zeros(0, np.int64))
     table = pa.concat_tables(tables)
-    attributes = np.empty((len(table), len(CELEBA_ORDER)), bool)
-    for column, name in enumerate(CELEBA_ORDER):
-        attributes[:, column] = table[name].to_numpy()
-    celeb_id = table["celeb_id"].fill_null(-1).to_numpy()
-    return Labels(attributes, celeb_id)
+    return Labels(label_matrix(table), numbers(table["celeb_id"].fill_null(-1)))

@@ -26,6 +26,7 @@ from pipeline.attributes import CELEBA_ORDER
 from pipeline.crops import CODEC, BadImage, crop_portrait
 from pipeline.errors import PipelineError
 from pipeline.index import INDEX_SCHEMA
+from pipeline.labels import label_columns, label_matrix
 from pipeline.progress import Progress
 from pipeline.raw import ROWS_PER_GROUP, open_parquet, raw_files, read_source, sha256_of
 from pipeline.tar import LONGEST_NAME, TarWriter
@@ -220,7 +221,7 @@ def _rows_of(table: pa.Table, path: Path) -> Iterator[tuple[str, bytes, int | No
             f"{path} holds labels without their images; put img_align_celeba.zip beside the"
             " annotation files and run `pipeline download` again."
         )
-    labels = np.column_stack([table[name].to_numpy() for name in CELEBA_ORDER])
+    labels = label_matrix(table)
     identities = table["celeb_id"].to_pylist()
     for row in range(len(table)):
         yield names[row].as_py(), data[row].as_py(), identities[row], labels[row]
@@ -252,7 +253,7 @@ def _write_mark(
             pa.array(offsets, pa.int64()),
             pa.array(lengths, pa.int64()),
             pa.array(identities, pa.int64()),
-            *(pa.array(matrix[:, i]) for i in range(len(CELEBA_ORDER))),
+            *label_columns(matrix),
         ],
         schema=INDEX_SCHEMA,
     )

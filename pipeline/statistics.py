@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.attributes import CELEBA_ORDER, REGION_OF, SPLITS
-from pipeline.raw import Labels
+from pipeline.labels import Labels
 
 AT_MOST_ONE: tuple[tuple[str, ...], ...] = (
     ("No_Beard", "5_o_Clock_Shadow"),

@@ -25,8 +25,9 @@ def stats(
     """
     from pipeline import statistics
     from pipeline.attributes import CELEBA_ORDER
+    from pipeline.labels import Labels
     from pipeline.params import load_params
-    from pipeline.raw import Labels, read_labels
+    from pipeline.raw import read_labels
     from pipeline.sources.folder import FolderSource
 
     labels: dict[str, Labels]

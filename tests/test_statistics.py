@@ -8,7 +8,7 @@ from scipy.stats import chi2_contingency
 
 from pipeline import statistics
 from pipeline.attributes import CELEBA_ORDER, SPLITS
-from pipeline.raw import Labels
+from pipeline.labels import Labels
 from pipeline.sources.folder import FolderSource
 from tests.conftest import CELEBA_ANNOTATIONS, ROOT, real_annotations
 

@@ -15,9 +15,10 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.annotations import align, read_attributes, read_pairs
-from pipeline.attributes import CELEBA_ORDER, SPLITS
+from pipeline.attributes import SPLITS
 from pipeline.errors import PipelineError
-from pipeline.raw import IMAGE, ROWS_PER_GROUP, SCHEMA, Labels
+from pipeline.labels import Labels, label_columns
+from pipeline.raw import IMAGE, ROWS_PER_GROUP, SCHEMA
 
 PLACES = (".", "Anno", "Eval", "Img", "img_align_celeba", "celeba", "celeba/img_align_celeba")
 """Where the three layouts keep their files, below the folder that a user names."""
@@ -128,7 +129,7 @@ class FolderSource:
                 [
                     self._image_column(self._names.take(pa.array(chosen)).to_pylist()),
                     pa.array(celeb_id, mask=celeb_id < 0),
-                    *(pa.array(self._attributes[chosen, i]) for i in range(len(CELEBA_ORDER))),
+                    *label_columns(self._attributes[chosen]),
                 ],
                 schema=SCHEMA,
             )
