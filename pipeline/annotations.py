@@ -172,10 +172,12 @@ def _check_columns(text: _Text) -> None:
 
 
 def _parse_at_once(text: _Text, columns: list[str], number: pa.DataType) -> pa.Table | None:
-    """The body as a table, or None where Arrow finds it irregular."""
-    body = text.body
+    """The body as a table, or None where Arrow finds it irregular or reads it too kindly."""
+    body = text.body if text.body.endswith(b"\n") else text.body + b"\n"
     if text.delimiter == " ":
         body = body.replace(b"  ", b" ").replace(b" \n", b"\n")
+    if any(blank in body for blank in (b"\t", b"\v", b"\f", b"\r")):
+        return None
     try:
         table = pa.csv.read_csv(
             pa.BufferReader(body),
@@ -188,7 +190,23 @@ def _parse_at_once(text: _Text, columns: list[str], number: pa.DataType) -> pa.T
         )
     except pa.ArrowInvalid:
         return None
-    return table
+    # Arrow takes 01 and 0x1 for numbers and skips blank lines. If every byte is accounted for
+    # by what was read, nothing of the kind is there.
+    lengths = pc.binary_length(table["file"])
+    if pc.min(lengths).as_py() == 0:
+        return None
+    accounted = pc.sum(lengths).as_py() or 0
+    accounted += len(columns) * len(table)  # delimiters and line ends
+    accounted += sum(_digits(table[column]) for column in columns[1:])
+    return table if accounted == len(body) else None
+
+
+def _digits(column: pa.ChunkedArray) -> int:
+    """Characters that the numbers of a column take."""
+    values = numbers(column)
+    if values.dtype == np.int8:  # labels: one digit each and their signs
+        return len(values) + int(np.count_nonzero(values < 0))
+    return sum(map(len, map(str, values.tolist())))
 
 
 def _parse_labels_by_line(text: _Text) -> tuple[pa.Array, np.ndarray]:

@@ -159,7 +159,7 @@ EDITS = st.lists(
 )
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=EDITS)
 def test_damaged_labels_are_read_alike_by_both_parsers_or_refused(path, edits):
     """Arrow's way and the plain one agree on every file; nothing but PipelineError escapes."""
@@ -176,7 +176,7 @@ def test_damaged_labels_are_read_alike_by_both_parsers_or_refused(path, edits):
     assert outcomes[0] == outcomes[1]
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=EDITS)
 def test_damaged_pairs_are_read_alike_by_both_parsers_or_refused(path, edits):
     lines = [f"{name} {i}" for i, name in enumerate(NAMES)]
