@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,14 +17,23 @@ def _beside(path: Path) -> Path:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """A temporary path that becomes `path` when the block ends well, and vanishes otherwise."""
+    """A temporary path on this disk that becomes `path` when the block ends well, or vanishes.
+
+    Behind an fsspec URL (`path` is a UPath) the file is put whole at the end.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = _beside(path)
+    remote = getattr(path, "fs", None)
+    partial = Path(tempfile.mkdtemp(), path.name) if remote else _beside(path)
     try:
         yield partial
-        os.replace(partial, path)
+        if remote:
+            remote.put_file(str(partial), str(path.path))  # type: ignore[attr-defined]
+        else:
+            os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+        if remote:
+            partial.parent.rmdir()
 
 
 @contextmanager

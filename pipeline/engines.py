@@ -1,18 +1,21 @@
-"""Where independent units of work run: the processes or threads of this machine.
+"""Where independent units of work run: processes or threads of this machine, or a Ray cluster.
 
 What runs is a picklable function of one task; a finished unit leaves its mark in the file
 system, so an engine keeps no state and may die at any moment.
 """
 
+import logging
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from typing import Literal, TypeVar
 
+from pipeline.errors import PipelineError
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-Engine = Literal["processes", "threads"]
+Engine = Literal["processes", "threads", "ray"]
 
 
 def available_cpus() -> int:
@@ -32,6 +35,9 @@ def run(
 
     An exception of a unit is raised here and the units not yet begun are dropped.
     """
+    if engine == "ray":
+        yield from _run_on_ray(function, tasks)
+        return
     workers = min(workers or available_cpus(), len(tasks))
     if workers <= 1:
         yield from map(function, tasks)
@@ -49,3 +55,28 @@ def _pool(engine: Engine, workers: int) -> Executor:
         return ThreadPoolExecutor(workers)
     # Spawned, not forked: the parent may hold threads and locks of Arrow.
     return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
+
+
+def _run_on_ray(function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
+    """On the cluster that RAY_ADDRESS names, or one started on this machine for the occasion.
+
+    The nodes must see the same files and have this project installed.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise PipelineError(
+            "shards.engine is ray, which is not installed; run pip install -e '.[ray]'."
+        ) from error
+    started = not ray.is_initialized()
+    if started:
+        ray.init(log_to_driver=False, logging_level=logging.WARNING)
+    try:
+        remote = ray.remote(num_cpus=1, max_retries=2)(function)
+        waiting = [remote.remote(task) for task in tasks]
+        while waiting:
+            done, waiting = ray.wait(waiting, num_returns=1)
+            yield ray.get(done[0])
+    finally:
+        if started:
+            ray.shutdown()

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import simplejpeg
 
+from pipeline.crops import BadImage, decode_crop
 from pipeline.engines import available_cpus
 from pipeline.errors import PipelineError
 from pipeline.index import read_index
@@ -112,11 +112,11 @@ class ShardReader:
             shard = self._shard[row]
             data = os.pread(self._files[shard], self._length[row], self._offset[row])
             try:
-                simplejpeg.decode_jpeg(data, "RGB", buffer=image)
-            except ValueError as error:
+                decode_crop(data, image)
+            except BadImage as error:
                 raise PipelineError(
-                    f"{self._paths[shard]}: {self.keys[row]}.jpg is damaged"
-                    f" ({str(error).strip().rstrip('.')}); run `pipeline shard` again."
+                    f"{self._paths[shard]}: the image of {self.keys[row]} {error};"
+                    " run `pipeline shard` again."
                 ) from error
 
 

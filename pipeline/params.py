@@ -59,8 +59,13 @@ class Sources(Section):
 
 class Shards(Section):
     size: Annotated[int, Field(ge=16, le=1024)]
+    format: Literal["jpg", "png", "webp"]
     quality: Annotated[int, Field(ge=1, le=100)]
     samples: Positive
+    shuffle: Count | None
+    on_error: Literal["fail", "quarantine"]
+    most_bad: Share
+    engine: Literal["processes", "threads", "ray"]
 
 
 class Backbone(Section):

@@ -170,7 +170,8 @@ def read_source(folder: Path) -> dict[str, Any]:
 def open_parquet(path: Path) -> pq.ParquetFile:
     """Open one raw file. Raises PipelineError if it is no parquet or lacks a column."""
     try:
-        file = pq.ParquetFile(path)
+        # By name where it lies on this disk; a UPath is opened by fsspec.
+        file = pq.ParquetFile(path.open("rb") if hasattr(path, "fs") else path)
     except (pa.ArrowInvalid, OSError) as error:
         raise PipelineError(f"{path} is not a readable parquet file ({error}).") from error
     missing = [name for name in SCHEMA.names if name not in file.schema_arrow.names]

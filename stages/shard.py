@@ -9,15 +9,27 @@ def shard(params: ParamsFile = PARAMS) -> None:
     The tars are read by webdataset, timm and `datasets` as they are; index.json and
     index.parquet beside them tell what each holds and its sha256.
     """
+    from pipeline.crops import CropSettings
     from pipeline.params import load_params
-    from pipeline.shards import CropSettings, write_shards
+    from pipeline.shards import write_shards
 
     settings = load_params(params)
-    crop = CropSettings(settings.shards.size, settings.shards.quality)
+    chosen = settings.shards
+    crop = CropSettings(chosen.size, chosen.quality, chosen.format)
     folder = shard_folder(settings.data.source)
-    index = write_shards(raw_folder(settings.data.source), folder, crop, settings.shards.samples)
+    index = write_shards(
+        raw_folder(settings.data.source),
+        folder,
+        crop,
+        chosen.samples,
+        shuffle=chosen.shuffle,
+        on_error=chosen.on_error,
+        most_bad=chosen.most_bad,
+        engine=chosen.engine,
+    )
     shards = [shard for of_split in index["shards"].values() for shard in of_split]
+    size = sum(shard["bytes"] for shard in shards) / 1e6
     print(
-        f"{folder}: {sum(index['counts'].values()):,} crops of {crop.size} x {crop.size} px"
-        f" in {len(shards)} shards, {sum(s['bytes'] for s in shards) / 1e6:,.1f} MB"
+        f"{folder}: {sum(index['counts'].values()):,} crops of {crop.size} x {crop.size} px in"
+        f" {len(shards)} shards, {size:,.1f} MB, {len(index['quarantine']):,} in quarantine"
     )

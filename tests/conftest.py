@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.attributes import CELEBA_ORDER, SPLITS
+from pipeline.crops import CropSettings
 from pipeline.raw import raw_files, write_raw
-from pipeline.shards import CropSettings, write_shards
+from pipeline.shards import write_shards
 from pipeline.sources.synthetic import SyntheticSource
 from stages.__main__ import main
 

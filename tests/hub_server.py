@@ -85,7 +85,7 @@ class HubServer:
         self._under_way = 0
         self._lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"hub": self})
-        self._servers = [ThreadingHTTPServer(("127.0.0.1", 0), handler) for _ in range(2)]
+        self._servers = [_Server(("127.0.0.1", 0), handler) for _ in range(2)]
         self.url, self.store = (f"http://127.0.0.1:{s.server_port}" for s in self._servers)
 
     def moods(self, at: str, moods: Iterable[Mood]) -> None:
@@ -150,6 +150,11 @@ class HubServer:
             "cardData": card,
             "siblings": siblings,
         }
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        pass  # a client that hangs up is no news
 
 
 class _Handler(BaseHTTPRequestHandler):

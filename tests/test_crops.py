@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import simplejpeg
 
-from pipeline.crops import BadImage, crop_portrait, decode_portrait, square_crop
+from pipeline.crops import BadImage, CropSettings, crop_portrait, decode_portrait, square_crop
 
 
 def portrait(height: int = 218, width: int = 178) -> np.ndarray:
@@ -29,7 +29,7 @@ def test_a_smaller_side_is_the_mean_over_areas():
 
 
 def test_a_crop_survives_the_codec():
-    crop = simplejpeg.decode_jpeg(crop_portrait(jpeg(portrait()), 178, 95))
+    crop = simplejpeg.decode_jpeg(crop_portrait(jpeg(portrait()), CropSettings(178)))
     assert crop.shape == (178, 178, 3)
     expected = portrait()[20:198]
     smooth = (slice(8, 160), slice(8, 160), 1)  # green: away from where the ramps wrap

@@ -247,7 +247,9 @@ def test_what_an_earlier_run_left_is_continued(server, source, raw, tmp_path, mo
     server.log.clear()
     write_raw(source(), tmp_path / "raw")
     assert_same(tmp_path / "raw", raw)
-    assert [r.range for r in server.requests("store")] == ["bytes=10000-", None, None, None]
+    first, *others = server.requests("store")
+    assert first.range == "bytes=10000-"
+    assert first.path not in [request.path for request in others]
 
 
 def test_a_killed_download_is_continued_by_the_next_process(server, raw, tmp_path):
@@ -352,7 +354,7 @@ MOODS: st.SearchStrategy[Mood] = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(moods=st.lists(MOODS, max_size=8))
 def test_whatever_happens_a_file_is_right_or_the_error_is_plain(files, moods):
     with HubServer(REPO, files) as server, pytest.MonkeyPatch.context() as patch:
@@ -394,7 +396,7 @@ def refusing(at: str, *mood: Mood) -> Callable[[HubServer], None]:
         (REPO, COMMIT, refusing("store", Refuse(429)), "is refused with 429"),
         (REPO, COMMIT, refusing("store", Refuse(404)), "is refused with 404"),
         (REPO, COMMIT, refusing("api", Page()), "does not answer like the Hub"),
-        (REPO, COMMIT, refusing("store", Page()), "came twice with another content"),
+        (REPO, COMMIT, refusing("store", Page()), "ended early"),
     ],
 )
 def test_a_refusal_is_one_sentence(server, source, repo, revision, mood, sentence):

@@ -16,13 +16,13 @@ import pytest
 import simplejpeg
 import webdataset
 
-from pipeline import shards as shards_module
 from pipeline.attributes import CELEBA_ORDER
-from pipeline.crops import square_crop
+from pipeline.crops import CropSettings, square_crop
 from pipeline.errors import PipelineError
 from pipeline.index import read_index
+from pipeline.packing import is_packed, key_of, pack_shard
 from pipeline.raw import raw_files, sha256_of, write_raw
-from pipeline.shards import CropSettings, is_packed, pack_shard, plan_shards, write_shards
+from pipeline.shards import plan_shards, write_shards
 from pipeline.sources.folder import FolderSource
 from pipeline.sources.synthetic import SyntheticSource
 from tests.conftest import CELEBA_SAMPLE, COUNTS, ROOT, real_sample
@@ -90,7 +90,7 @@ def test_the_indexes_tell_the_truth(shards):
 
 @pytest.mark.parametrize(("engine", "workers"), [("threads", 4), ("processes", 2)])
 def test_every_engine_gives_the_same_bytes(raw, shards, tmp_path, engine, workers):
-    write_shards(raw, tmp_path / "shards", CROP, 20, engine, workers)
+    write_shards(raw, tmp_path / "shards", CROP, 20, engine=engine, workers=workers)
     assert hashes(tmp_path / "shards") == hashes(shards)
     assert [p.name for p in tmp_path.iterdir()] == ["shards"]
 
@@ -123,23 +123,25 @@ def test_a_second_run_packs_only_what_is_missing_or_wrong(raw, tmp_path, monkeyp
 KILLED = """
 import os, signal, sys, threading
 from pathlib import Path
-from pipeline.shards import CropSettings, write_shards
+from pipeline.crops import CropSettings
+from pipeline.shards import write_shards
 threading.Timer(float(sys.argv[3]), os.kill, (os.getpid(), signal.SIGKILL)).start()
-write_shards(Path(sys.argv[1]), Path(sys.argv[2]), CropSettings(64, 95), 2, "threads", 1)
+raw, folder = map(Path, sys.argv[1:3])
+write_shards(raw, folder, CropSettings(64, 95), 2, engine="threads", workers=1)
 os._exit(0)
 """
 
 
 def test_sigkill_at_any_moment_then_again_gives_the_same_bytes(raw, tmp_path):
     whole = tmp_path / "whole"
-    write_shards(raw, whole, CROP, 2, "threads", 1)
+    write_shards(raw, whole, CROP, 2, engine="threads", workers=1)
     killed = 0
     for moment in (0.001, 0.01, 0.03, 0.05):
         code = subprocess.run(
             [sys.executable, "-c", KILLED, raw, tmp_path / "again/shards", str(moment)], cwd=ROOT
         ).returncode
         killed += code == -signal.SIGKILL
-    write_shards(raw, tmp_path / "again/shards", CROP, 2, "threads", 1)
+    write_shards(raw, tmp_path / "again/shards", CROP, 2, engine="threads", workers=1)
     assert killed
     assert hashes(tmp_path / "again/shards") == hashes(whole)
     assert os.listdir(tmp_path / "again") == ["shards"]
@@ -170,7 +172,7 @@ def test_every_bad_image_is_named_and_nothing_is_left(raw, tmp_path):
         raw, tmp_path / "spoiled", k000005=good[: len(good) // 2], k000031=b"GIF89a", k000070=b""
     )
     with pytest.raises(PipelineError) as raised:
-        write_shards(spoiled, tmp_path / "shards", CROP, 20, "threads", 2)
+        write_shards(spoiled, tmp_path / "shards", CROP, 20, engine="threads", workers=2)
     message = str(raised.value)
     assert message.startswith("3 of the 84 images in")
     for part in (
@@ -192,7 +194,7 @@ def test_labels_without_images_say_what_is_missing(celeba, tmp_path):
 
 def test_a_key_that_webdataset_would_cut_is_refused(raw, tmp_path, monkeypatch):
     with pytest.raises(PipelineError, match="cannot be a sample's key"):
-        shards_module._key_of("photo.of.me.jpg")
+        key_of("photo.of.me.jpg")
 
 
 def test_packing_imports_neither_torch_nor_webdataset():

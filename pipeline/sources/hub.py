@@ -39,6 +39,7 @@ LONGEST_PAUSE = 300
 """Seconds. The Hub counts requests in windows of five minutes."""
 
 ROWS_PER_BATCH = 100
+READ_BUFFER = 1 << 20
 
 _SPLIT_OF = {"train": "train", "valid": "valid", "validation": "valid", "test": "test"}
 _PARQUET = re.compile(
@@ -111,9 +112,9 @@ class HubSource:
     @contextmanager
     def _opened(self, file: "HubFile") -> Iterator[pq.ParquetFile]:
         try:
-            # Mapped, not buffered ahead: row groups of any size pass through little memory.
+            # Read through a small buffer: row groups of any size pass through little memory.
             path = self._hub.path(file)
-            with pq.ParquetFile(path, memory_map=True, pre_buffer=False) as parquet:
+            with pq.ParquetFile(path, pre_buffer=False, buffer_size=READ_BUFFER) as parquet:
                 yield parquet
         except (pa.ArrowException, OSError) as error:
             raise PipelineError(
@@ -311,7 +312,8 @@ class Hub:
         files = [file for files in self.files.values() for file in files]
         with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
             right = list(pool.map(self._is_right, map(self.path, files), files))
-        missing = [file for file, is_right in zip(files, right, strict=True) if not is_right]
+        wanting = zip(files, right, strict=True)
+        missing = list({f.sha256: f for f, is_right in wanting if not is_right}.values())
         if not missing:
             return
         needed = sum(file.bytes - _size(self._partial(file)) for file in missing)
