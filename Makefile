@@ -21,7 +21,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 		|| { echo "error: Python 3.11 or newer is needed; say which with make PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[export,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[export,ray,dev]'
 	@touch $@
 
 repro: $(INSTALLED)  ## Run the whole pipeline: faces, statistics, shards, network, evidence, export

@@ -62,6 +62,7 @@ def _run_on_ray(function: Callable[[Task], Result], tasks: Sequence[Task]) -> It
 
     The nodes must see the same files and have this project installed.
     """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
     except ImportError as error:

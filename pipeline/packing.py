@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.atomic import new_file
+from pipeline.attributes import CELEBA_ORDER
 from pipeline.crops import BadImage, CropSettings, crop_portrait
 from pipeline.errors import PipelineError
 from pipeline.index import INDEX_SCHEMA
@@ -215,7 +216,7 @@ def key_of(name: str) -> str:
 
 def _write_mark(task: ShardTask, rows: list[_IndexRow], record: dict[str, Any]) -> None:
     keys = [row.key for row in rows]
-    matrix = np.array([row.labels for row in rows], bool).reshape(len(rows), -1)
+    matrix = np.array([row.labels for row in rows], bool).reshape(-1, len(CELEBA_ORDER))
     table = pa.table(
         [
             pa.array(keys, pa.string()),

@@ -164,6 +164,7 @@ def _write_index(tasks: list[ShardTask], folder: Path, index: dict[str, Any]) ->
 def _timm_split(name: str, shards: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "name": name,
+        "alt_label": "attributes",  # the field of <key>.json that holds the target
         "num_samples": sum(shard["samples"] for shard in shards),
         "filenames": [shard["name"] for shard in shards],
         "shard_lengths": [shard["samples"] for shard in shards],

@@ -497,6 +497,15 @@ def test_a_split_that_is_missing_is_named(server, source):
         source()
 
 
+@pytest.mark.parametrize("commit", [None, "", "../../evil"])
+def test_a_listing_without_a_commit_is_refused(server, source, tmp_path, monkeypatch, commit):
+    listing = {**server.listing(True), "sha": commit}
+    monkeypatch.setattr(server, "listing", lambda with_files: listing)
+    with pytest.raises(PipelineError, match="does not answer like the Hub"):
+        source()
+    assert not list(tmp_path.rglob("*.json"))
+
+
 def test_a_file_without_a_sha256_is_refused(server, source, monkeypatch):
     listing = server.listing(True)
     for sibling in listing["siblings"]:

@@ -45,6 +45,7 @@ _SPLIT_OF = {"train": "train", "valid": "valid", "validation": "valid", "test": 
 _PARQUET = re.compile(
     rf"(?P<folder>(?:.*/)?)(?P<split>{'|'.join(_SPLIT_OF)})(?:[-_./].*)?\.parquet"
 )
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _KEY = re.compile(r"[A-Za-z0-9_-]+")
 _MAGIC = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"RIFF": ".webp"}
 
@@ -257,7 +258,7 @@ class Hub:
     def _kept_listing(self) -> dict[str, Any] | None:
         """What an earlier run was told: a commit never changes, unlike a branch."""
         kept = self._folder / f"{self._revision}.json"
-        if not re.fullmatch("[0-9a-f]{40}", self._revision) or not kept.is_file():
+        if not _COMMIT.fullmatch(self._revision) or not kept.is_file():
             return None
         return json.loads(kept.read_text(encoding="utf-8"))
 
@@ -269,6 +270,8 @@ class Hub:
             info = hub.dataset_info(
                 self.repo, revision=self._revision, files_metadata=True, timeout=timeout
             )
+            if not _COMMIT.fullmatch(info.sha):  # it becomes a file name
+                raise TypeError("no commit")
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise PipelineError(
                 f"{self.endpoint} does not answer like the Hub ({_one_line(error)}); check"
