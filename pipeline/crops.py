@@ -38,23 +38,40 @@ class BadImage(ValueError):
     """Why an image cannot be cropped, in a few words."""
 
 
-def decode_portrait(data: bytes) -> np.ndarray:
-    """JPEG bytes -> uint8 RGB [218, 178, 3].
+def decode_portrait(data: bytes, name: str = ".jpg") -> np.ndarray:
+    """The bytes of a JPEG, or of a PNG that is named so, -> uint8 RGB [218, 178, 3].
 
-    Raises BadImage where the bytes are no JPEG, are damaged or cut short, or the size differs.
-    The size is read from the header: an image of 30,000 x 30,000 is never decoded.
+    Raises BadImage where the bytes are not what the name says, are damaged or cut short, or the
+    size differs. The size is read from the header: an image of 30,000 x 30,000 is never decoded.
     """
+    if name.endswith(".png"):
+        return _decode_png(data)
     if not data.startswith(b"\xff\xd8"):
         raise BadImage(f"is not a JPEG but {_MAGIC.get(data[:4], 'something else')}")
     try:
         height, width, *_ = simplejpeg.decode_jpeg_header(data)
-        if (height, width) != PORTRAIT:
-            raise BadImage(f"is {width} x {height} px where {PORTRAIT[1]} x {PORTRAIT[0]} belong")
+        _check_size(height, width)
         return simplejpeg.decode_jpeg(data, colorspace="RGB")
     except BadImage:
         raise
     except ValueError as error:
         raise BadImage(f"is damaged ({_reason(error)})") from error
+
+
+def _decode_png(data: bytes) -> np.ndarray:
+    if not data.startswith(b"\x89PNG"):
+        raise BadImage("is not a PNG image")
+    width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
+    _check_size(height, width)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise BadImage("is damaged (no image)")
+    return np.ascontiguousarray(image[:, :, ::-1])
+
+
+def _check_size(height: int, width: int) -> None:
+    if (height, width) != PORTRAIT:
+        raise BadImage(f"is {width} x {height} px where {PORTRAIT[1]} x {PORTRAIT[0]} belong")
 
 
 def square_crop(image: np.ndarray, size: int) -> np.ndarray:
@@ -100,9 +117,9 @@ def decode_crop(data: bytes, image: np.ndarray) -> None:
     image[:] = decoded[:, :, ::-1]
 
 
-def crop_portrait(data: bytes, settings: CropSettings) -> bytes:
-    """The bytes of a portrait -> the bytes of its square crop. Raises BadImage."""
-    return encode_crop(square_crop(decode_portrait(data), settings.size), settings)
+def crop_portrait(data: bytes, settings: CropSettings, name: str = ".jpg") -> bytes:
+    """The bytes of a portrait of that file name -> those of its square crop. Raises BadImage."""
+    return encode_crop(square_crop(decode_portrait(data, name), settings.size), settings)
 
 
 def _reason(error: ValueError) -> str:

@@ -134,7 +134,7 @@ def read_mark(path: Path) -> dict[str, Any]:
 
 def sample_json(labels: np.ndarray, celeb_id: int | None, path: str) -> bytes:
     """The `<key>.json` of a sample: 40 labels of 0 or 1 in CelebA order, identity, file name."""
-    ones = ", ".join("1" if label else "0" for label in labels)
+    ones = ", ".join((labels.view(np.uint8) + ord("0")).tobytes().decode())
     identity = "null" if celeb_id is None else celeb_id
     return f'{{"attributes": [{ones}], "celeb_id": {identity}, "path": "{path}"}}'.encode()
 
@@ -161,7 +161,7 @@ def _crop_rows(task: ShardTask, bad: list[Bad]) -> Iterator[_Sample]:
     """Crop the task's rows in the order of the raw files; what cannot be cropped goes to `bad`."""
     for place, name, data, celeb_id, labels in _read_rows(task):
         try:
-            yield _Sample(place, name, crop_portrait(data, task.crop), celeb_id, labels)
+            yield _Sample(place, name, crop_portrait(data, task.crop, name), celeb_id, labels)
         except BadImage as error:
             bad.append(Bad(task.split, name, str(error)))
 

@@ -28,7 +28,7 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    source: Literal["synthetic", "folder"]
+    source: Literal["synthetic", "folder", "hub"]
 
 
 class Synthetic(Section):
@@ -52,9 +52,19 @@ class Folder(Section):
         return Path(place).expanduser()
 
 
+class Hub(Section):
+    repo: str
+    revision: str
+
+
 class Sources(Section):
     synthetic: Synthetic
     folder: Folder
+    hub: Hub
+
+
+class Stats(Section):
+    duplicates: bool
 
 
 class Shards(Section):
@@ -117,6 +127,7 @@ class Export(Section):
 class Params(Section):
     data: Data
     sources: Sources
+    stats: Stats
     shards: Shards
     backbone: Backbone
     heads: Heads

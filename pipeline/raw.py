@@ -84,25 +84,16 @@ def write_raw(source: Source, folder: Path) -> dict[str, Any]:
         with_images = 0
         with Progress("download", sum(source.counts.values()), "images") as done:
             for split, count in source.counts.items():
-                names = _file_names(split, count)
-                for name, table in zip(names, _tables(source.batches(split)), strict=True):
-                    pq.write_table(
-                        table,
-                        partial / name,
-                        row_group_size=ROWS_PER_GROUP,
-                        compression={"image.path": "zstd"},  # JPEG bytes do not shrink
-                        use_dictionary=False,
-                    )
-                    with_images += len(table) - table["image"].null_count
+                groups = _row_groups(source.batches(split))
+                for name, rows in _file_rows(split, count):
+                    with_images += _write_file(partial / name, rows, groups, done)
                     files[name] = {
-                        "rows": len(table),
+                        "rows": rows,
                         "bytes": (partial / name).stat().st_size,
                         "sha256": sha256_of(partial / name),
                     }
-                    done(len(table))
-        written = sum(file["rows"] for file in files.values())
-        if written != sum(source.counts.values()):
-            raise ValueError(f"the source announced {source.counts} and gave {written} rows")
+                if next(groups, None) is not None:
+                    raise ValueError(f"the source gave more than {count} rows of {split}")
         record = {
             **source.provenance(),
             "counts": dict(source.counts),
@@ -113,19 +104,44 @@ def write_raw(source: Source, folder: Path) -> dict[str, Any]:
     return record
 
 
-def _file_names(split: str, count: int) -> list[str]:
+def _file_rows(split: str, count: int) -> list[tuple[str, int]]:
+    """Name and rows of each file of a split."""
     total = -(-count // ROWS_PER_FILE)
-    return [f"{split}-{number:05d}-of-{total:05d}.parquet" for number in range(total)]
+    return [
+        (
+            f"{split}-{number:05d}-of-{total:05d}.parquet",
+            min(ROWS_PER_FILE, count - number * ROWS_PER_FILE),
+        )
+        for number in range(total)
+    ]
 
 
-def _tables(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Regroup record batches of any length into tables of ROWS_PER_FILE rows."""
-    waiting = SCHEMA.empty_table()
+def _write_file(path: Path, rows: int, groups: Iterator[pa.Table], done: Progress) -> int:
+    """Write `rows` rows, a row group in memory; returns how many have an image."""
+    with_images = 0
+    options = {"compression": {"image.path": "zstd"}, "use_dictionary": False}  # JPEGs shrink not
+    with pq.ParquetWriter(path, SCHEMA, **options) as file:
+        while rows:
+            group = next(groups, None)
+            if group is None:
+                raise ValueError(f"the source ended {rows} rows before its count")
+            file.write_table(group, row_group_size=ROWS_PER_GROUP)
+            with_images += len(group) - group["image"].null_count
+            rows -= len(group)
+            done(len(group))
+    return with_images
+
+
+def _row_groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Regroup record batches of any length into tables of a row group each, cut at file ends."""
+    waiting, room = SCHEMA.empty_table(), ROWS_PER_FILE
     for batch in batches:
         waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch], SCHEMA)])
-        while len(waiting) >= ROWS_PER_FILE:
-            yield waiting.slice(0, ROWS_PER_FILE)
-            waiting = waiting.slice(ROWS_PER_FILE)
+        while len(waiting) >= min(ROWS_PER_GROUP, room):
+            size = min(ROWS_PER_GROUP, room)
+            yield waiting.slice(0, size)
+            waiting = waiting.slice(size)
+            room = room - size or ROWS_PER_FILE
     if len(waiting):
         yield waiting
 

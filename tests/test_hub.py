@@ -21,11 +21,13 @@ from huggingface_hub.utils import _http
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline import hub
 from pipeline.attributes import CELEBA_ORDER
 from pipeline.errors import PipelineError
+from pipeline.hub import Hub
 from pipeline.raw import SCHEMA, raw_files, write_raw
-from pipeline.sources import hub
-from pipeline.sources.hub import Hub, HubSource
+from pipeline.sources import hub as hub_source
+from pipeline.sources.hub import HubSource
 from tests.conftest import COUNTS, ROOT
 from tests.hub_server import COMMIT, Cut, Flip, HubServer, Mood, Page, Refuse, Stall, Whole
 
@@ -207,7 +209,7 @@ def test_a_file_name_is_kept_and_its_folder_is_not(server, source, form):
     server.files = changed(
         server.files, lambda t: with_paths(t, [form.format(next(numbers)) for _ in range(len(t))])
     )
-    assert names_of(source()) == [f"{number}.png" for number in NUMBERS]
+    assert names_of(source()) == [f"{number}.jpg" for number in NUMBERS]  # what the bytes are
 
 
 def test_a_name_without_an_extension_gets_that_of_its_bytes(server, source):
@@ -480,7 +482,7 @@ def test_what_is_no_celeba_is_named(server, source, tmp_path, change, sentence):
 
 
 def test_an_image_too_large_is_refused(server, source, monkeypatch):
-    monkeypatch.setattr(hub, "LARGEST_IMAGE", 1000)
+    monkeypatch.setattr(hub_source, "LARGEST_IMAGE", 1000)
     with pytest.raises(PipelineError, match=r"row 0: the image has .* bytes, which no image"):
         next(source().batches("train"))
 
@@ -526,10 +528,10 @@ def test_labels_are_what_they_say_or_refused(values, kind):
         return
     held = set(column.to_pylist())
     if held <= {0, 1} or held <= {-1, 1}:
-        assert hub._labels(column, "x").to_pylist() == [value > 0 for value in column.to_pylist()]
+        assert hub_source._labels(column, "x").to_pylist() == [value > 0 for value in column.to_pylist()]
     else:
         with pytest.raises(PipelineError):
-            hub._labels(column, "x")
+            hub_source._labels(column, "x")
 
 
 def test_the_rows_have_the_schema_of_raw(source):

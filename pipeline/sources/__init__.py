@@ -11,6 +11,11 @@ def open_source(params: Params) -> Source:
 
         return FolderSource(params.sources.folder.root())
 
+    if params.data.source == "hub":
+        from pipeline.sources.hub import HubSource
+
+        return HubSource(params.sources.hub.repo, params.sources.hub.revision)
+
     from pipeline.sources.synthetic import SyntheticSource
 
     drawn = params.sources.synthetic
