@@ -25,7 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.crops import CropSettings, crop_portrait
+from pipeline.codec import CropSettings
+from pipeline.crops import crop_portrait
 from pipeline.packing import ShardTask, _read_rows, pack_shard
 from pipeline.raw import write_raw
 from pipeline.shards import plan_shards

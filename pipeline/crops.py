@@ -5,37 +5,16 @@ bottom), scaled to the wanted side where that differs. Training, export and pred
 one definition.
 """
 
-from dataclasses import dataclass
-from typing import Literal
-
 import cv2
 import numpy as np
 import simplejpeg
 
+from pipeline.codec import BadImage, CropSettings, encode_crop, reason
+
 PORTRAIT = (218, 178)
 """Height and width of an aligned CelebA image, px."""
 
-CODEC = f"simplejpeg {simplejpeg.__version__}, opencv {cv2.__version__}"
-
 _MAGIC = {b"\x89PNG": "a PNG image", b"RIFF": "a WebP image", b"GIF8": "a GIF image"}
-
-
-@dataclass(frozen=True)
-class CropSettings:
-    """What decides the bytes of a crop."""
-
-    size: int
-    """Side of the square, px."""
-
-    quality: int = 95
-    """JPEG quality, 1 to 100."""
-
-    format: Literal["jpg", "png", "webp"] = "jpg"
-    """JPEG, or one of the lossless: PNG, WebP."""
-
-
-class BadImage(ValueError):
-    """Why an image cannot be cropped, in a few words."""
 
 
 def decode_portrait(data: bytes, name: str = ".jpg") -> np.ndarray:
@@ -55,7 +34,7 @@ def decode_portrait(data: bytes, name: str = ".jpg") -> np.ndarray:
     except BadImage:
         raise
     except ValueError as error:
-        raise BadImage(f"is damaged ({_reason(error)})") from error
+        raise BadImage(f"is damaged ({reason(error)})") from error
 
 
 def _decode_png(data: bytes) -> np.ndarray:
@@ -86,41 +65,6 @@ def square_crop(image: np.ndarray, size: int) -> np.ndarray:
     return cv2.resize(square, (size, size), interpolation=method)
 
 
-def encode_crop(image: np.ndarray, settings: CropSettings) -> bytes:
-    """uint8 RGB [S, S, 3] -> a file: baseline JPEG, 4:2:0 like CelebA's own, or a lossless one."""
-    if settings.format == "jpg":
-        return simplejpeg.encode_jpeg(
-            image, settings.quality, colorspace="RGB", colorsubsampling="420"
-        )
-    lossless = [cv2.IMWRITE_WEBP_QUALITY, 101] if settings.format == "webp" else []
-    done, data = cv2.imencode(f".{settings.format}", image[:, :, ::-1], lossless)
-    assert done
-    return data.tobytes()
-
-
-def decode_crop(data: bytes, image: np.ndarray) -> None:
-    """Decode a crop of any of the formats into `image`, uint8 RGB [S, S, 3].
-
-    Raises BadImage where the bytes are damaged or the size differs.
-    """
-    if data.startswith(b"\xff\xd8"):
-        try:
-            simplejpeg.decode_jpeg(data, "RGB", buffer=image)
-        except ValueError as error:
-            raise BadImage(f"is damaged ({_reason(error)})") from error
-        return
-    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    if decoded is None:
-        raise BadImage("is damaged (no image)")
-    if decoded.shape != image.shape:
-        raise BadImage(f"is {decoded.shape[1]} x {decoded.shape[0]} px, not {image.shape[1]}")
-    image[:] = decoded[:, :, ::-1]
-
-
 def crop_portrait(data: bytes, settings: CropSettings, name: str = ".jpg") -> bytes:
     """The bytes of a portrait of that file name -> those of its square crop. Raises BadImage."""
     return encode_crop(square_crop(decode_portrait(data, name), settings.size), settings)
-
-
-def _reason(error: ValueError) -> str:
-    return str(error).strip().rstrip(".").lower()

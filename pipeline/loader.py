@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.crops import BadImage, decode_crop
+from pipeline.codec import BadImage, decode_crop
 from pipeline.engines import available_cpus
 from pipeline.errors import PipelineError
 from pipeline.index import read_index

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 
 from pipeline.atomic import new_file
 from pipeline.attributes import CELEBA_ORDER
-from pipeline.crops import BadImage, CropSettings, crop_portrait
+from pipeline.codec import BadImage, CropSettings
+from pipeline.crops import crop_portrait
 from pipeline.errors import PipelineError
 from pipeline.index import INDEX_SCHEMA
 from pipeline.labels import label_columns, label_matrix

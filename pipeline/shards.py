@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from pipeline import engines
 from pipeline.atomic import new_file, write_json
 from pipeline.attributes import CELEBA_ORDER
-from pipeline.crops import CODEC, CropSettings
+from pipeline.codec import CODEC, CropSettings
 from pipeline.errors import PipelineError
 from pipeline.index import INDEX_SCHEMA
 from pipeline.packing import Bad, OnError, ShardTask, is_packed, pack_shard, read_mark

@@ -9,7 +9,7 @@ def shard(params: ParamsFile = PARAMS) -> None:
     The tars are read by webdataset, timm and `datasets` as they are; index.json and
     index.parquet beside them tell what each holds and its sha256.
     """
-    from pipeline.crops import CropSettings
+    from pipeline.codec import CropSettings
     from pipeline.params import load_params
     from pipeline.shards import write_shards
 

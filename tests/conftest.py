@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.attributes import CELEBA_ORDER, SPLITS
-from pipeline.crops import CropSettings
+from pipeline.codec import CropSettings
 from pipeline.raw import raw_files, write_raw
 from pipeline.shards import write_shards
 from pipeline.sources.synthetic import SyntheticSource

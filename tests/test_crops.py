@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import simplejpeg
 
-from pipeline.crops import BadImage, CropSettings, crop_portrait, decode_portrait, square_crop
+from pipeline.codec import BadImage, CropSettings
+from pipeline.crops import crop_portrait, decode_portrait, square_crop
 
 
 def portrait(height: int = 218, width: int = 178) -> np.ndarray:

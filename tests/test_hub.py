@@ -528,7 +528,9 @@ def test_labels_are_what_they_say_or_refused(values, kind):
         return
     held = set(column.to_pylist())
     if held <= {0, 1} or held <= {-1, 1}:
-        assert hub_source._labels(column, "x").to_pylist() == [value > 0 for value in column.to_pylist()]
+        assert hub_source._labels(column, "x").to_pylist() == [
+            value > 0 for value in column.to_pylist()
+        ]
     else:
         with pytest.raises(PipelineError):
             hub_source._labels(column, "x")

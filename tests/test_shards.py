@@ -17,7 +17,8 @@ import simplejpeg
 import webdataset
 
 from pipeline.attributes import CELEBA_ORDER
-from pipeline.crops import CropSettings, square_crop
+from pipeline.codec import CropSettings
+from pipeline.crops import square_crop
 from pipeline.errors import PipelineError
 from pipeline.index import read_index
 from pipeline.packing import is_packed, key_of, pack_shard
@@ -123,7 +124,7 @@ def test_a_second_run_packs_only_what_is_missing_or_wrong(raw, tmp_path, monkeyp
 KILLED = """
 import os, signal, sys, threading
 from pathlib import Path
-from pipeline.crops import CropSettings
+from pipeline.codec import CropSettings
 from pipeline.shards import write_shards
 threading.Timer(float(sys.argv[3]), os.kill, (os.getpid(), signal.SIGKILL)).start()
 raw, folder = map(Path, sys.argv[1:3])

@@ -10,7 +10,8 @@ from timm.data.readers.reader_wds import ReaderWds
 from upath import UPath
 
 from pipeline.attributes import CELEBA_ORDER
-from pipeline.crops import CropSettings, decode_portrait, square_crop
+from pipeline.codec import CropSettings
+from pipeline.crops import decode_portrait, square_crop
 from pipeline.errors import PipelineError
 from pipeline.index import read_index
 from pipeline.loader import ShardReader

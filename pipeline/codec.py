@@ -1,0 +1,64 @@
+"""The files that crops are stored in: JPEG, or lossless PNG and WebP."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+import simplejpeg
+
+CODEC = f"simplejpeg {simplejpeg.__version__}, opencv {cv2.__version__}"
+
+
+@dataclass(frozen=True)
+class CropSettings:
+    """What decides the bytes of a crop."""
+
+    size: int
+    """Side of the square, px."""
+
+    quality: int = 95
+    """JPEG quality, 1 to 100."""
+
+    format: Literal["jpg", "png", "webp"] = "jpg"
+    """JPEG, or one of the lossless: PNG, WebP."""
+
+
+class BadImage(ValueError):
+    """Why an image cannot be cropped, in a few words."""
+
+
+def encode_crop(image: np.ndarray, settings: CropSettings) -> bytes:
+    """uint8 RGB [S, S, 3] -> a file: baseline JPEG, 4:2:0 like CelebA's own, or a lossless one."""
+    if settings.format == "jpg":
+        return simplejpeg.encode_jpeg(
+            image, settings.quality, colorspace="RGB", colorsubsampling="420"
+        )
+    lossless = [cv2.IMWRITE_WEBP_QUALITY, 101] if settings.format == "webp" else []
+    done, data = cv2.imencode(f".{settings.format}", image[:, :, ::-1], lossless)
+    assert done
+    return data.tobytes()
+
+
+def decode_crop(data: bytes, image: np.ndarray) -> None:
+    """Decode a crop of any of the formats into `image`, uint8 RGB [S, S, 3].
+
+    Raises BadImage where the bytes are damaged or the size differs.
+    """
+    if data.startswith(b"\xff\xd8"):
+        try:
+            simplejpeg.decode_jpeg(data, "RGB", buffer=image)
+        except ValueError as error:
+            raise BadImage(f"is damaged ({reason(error)})") from error
+        return
+    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    if decoded is None:
+        raise BadImage("is damaged (no image)")
+    if decoded.shape != image.shape:
+        raise BadImage(f"is {decoded.shape[1]} x {decoded.shape[0]} px, not {image.shape[1]}")
+    image[:] = decoded[:, :, ::-1]
+
+
+def reason(error: ValueError) -> str:
+    """What a codec complains of, in a few words."""
+    return str(error).strip().rstrip(".").lower()
