@@ -4,8 +4,9 @@
 Kaggle's CSV of the first two. Accepted: CRLF or LF, no final newline, no count line, a header
 in the two-column files, labels -1/1 or 0/1. Everything is keyed by file name, never by position.
 
-Each file is parsed at once by Arrow. Where that fails, or the values are odd, the file is read
-again line by line by the plain parser below, which names the line at fault.
+The official label file has columns of one width and is read as a grid of bytes; other forms are
+parsed at once by Arrow. Where neither fits, or the values are odd, the file is read line by line
+by the plain parser below, which accepts what the others do and names the line at fault.
 """
 
 from collections.abc import Iterator
@@ -71,22 +72,15 @@ def read_attributes(path: Path) -> AttributeList:
     if text.delimiter == ",":
         text.columns.pop(0)  # Kaggle names the file column, the official file does not
     _check_columns(text)
-    parsed = _parse_at_once(text, ["file", *text.columns], pa.int8())
-    if parsed is not None:
-        names = parsed["file"].combine_chunks()
-        values = np.column_stack([numbers(parsed[name]) for name in CELEBA_ORDER])
-        odd = values.size and (
-            values.min() < -1 or values.max() > 1 or (values.min() == -1 and (values == 0).any())
-        )
-    if parsed is None or odd:
-        names, values = _parse_labels_by_line(text)
+    listed = _parse_grid(text) or _parse_labels_at_once(text) or _parse_labels_by_line(text)
+    names, attributes = listed
     if text.count is not None and text.count != len(names):
         raise PipelineError(
             f"{path}, line 1 announces {text.count:,} images and {len(names):,} follow;"
             " the file is cut short or was edited, get it again."
         )
     _refuse_doubles(path, names)
-    return AttributeList(names, values > 0)
+    return AttributeList(names, attributes)
 
 
 def read_pairs(path: Path) -> tuple[pa.Array, np.ndarray]:
@@ -135,8 +129,6 @@ def _read_text(path: Path) -> _Text:
     if nul >= 0:
         line = data.count(b"\n", 0, nul) + 1
         raise PipelineError(f"{path}, line {line}: a NUL byte; the file is damaged, get it again.")
-    if b"\r" in data:
-        data = data.replace(b"\r\n", b"\n")
     count: int | None = None
     columns: list[str] = []
     start, line = 0, 1
@@ -171,9 +163,59 @@ def _check_columns(text: _Text) -> None:
         )
 
 
+def _parse_grid(text: _Text) -> tuple[pa.Array, np.ndarray] | None:
+    """The official form: a name, a space and `-1` or `1`, then 39 times a space and `-1` or ` 1`.
+
+    None where a single byte is otherwise, or the names differ in length.
+    """
+    end = b"\r\n" if b"\r\n" in text.body[:1000] else b"\n"
+    data = np.frombuffer(text.body if text.body.endswith(b"\n") else text.body + end, np.uint8)
+    ends = np.flatnonzero(data == ord("\n")) + 1
+    starts = np.concatenate([[0], ends[:-1]])
+    tail = 3 * (len(text.columns) - 1) + len(end)
+    first = ends - tail - 1  # where the first label has its 1
+    negative = data[np.maximum(first - 1, 0)] == ord("-")
+    lengths = first - negative - 1 - starts
+    length = int(lengths[0])
+    if length <= 0 or (lengths != length).any():
+        return None
+    names = np.lib.stride_tricks.sliding_window_view(data, length)[starts]
+    rest = np.lib.stride_tricks.sliding_window_view(data, tail)[ends - tail]
+    fields = rest[:, : tail - len(end)].reshape(len(rest), -1, 3)
+    space, sign, digit = fields[:, :, 0], fields[:, :, 1], fields[:, :, 2]
+    positive = sign == ord(" ")
+    if not (
+        ((names > ord(" ")) & (names < 127)).all()
+        and (data[starts + length] == ord(" ")).all()
+        and (data[first] == ord("1")).all()
+        and (space == ord(" ")).all()
+        and (positive | (sign == ord("-"))).all()
+        and (digit == ord("1")).all()
+        and (rest[:, tail - len(end) :] == np.frombuffer(end, np.uint8)).all()
+    ):
+        return None
+    offsets = np.arange(0, names.size + 1, length, dtype=np.int32)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(names)]
+    labels = np.column_stack([~negative, positive])
+    columns = [text.columns.index(name) for name in CELEBA_ORDER]
+    return pa.Array.from_buffers(pa.string(), len(names), buffers), labels[:, columns]
+
+
+def _parse_labels_at_once(text: _Text) -> tuple[pa.Array, np.ndarray] | None:
+    parsed = _parse_at_once(text, ["file", *text.columns], pa.int8())
+    if parsed is None:
+        return None
+    values = np.column_stack([numbers(parsed[name]) for name in CELEBA_ORDER])
+    if values.min() < -1 or values.max() > 1 or (values.min() == -1 and (values == 0).any()):
+        return None
+    return parsed["file"].combine_chunks(), values > 0
+
+
 def _parse_at_once(text: _Text, columns: list[str], number: pa.DataType) -> pa.Table | None:
     """The body as a table, or None where Arrow finds it irregular or reads it too kindly."""
-    body = text.body if text.body.endswith(b"\n") else text.body + b"\n"
+    body = text.body.replace(b"\r\n", b"\n")
+    if not body.endswith(b"\n"):
+        body += b"\n"
     if text.delimiter == " ":
         body = body.replace(b"  ", b" ").replace(b" \n", b"\n")
     if any(blank in body for blank in (b"\t", b"\v", b"\f", b"\r")):
@@ -203,10 +245,10 @@ def _parse_at_once(text: _Text, columns: list[str], number: pa.DataType) -> pa.T
 
 def _digits(column: pa.ChunkedArray) -> int:
     """Characters that the numbers of a column take."""
-    values = numbers(column)
-    if values.dtype == np.int8:  # labels: one digit each and their signs
-        return len(values) + int(np.count_nonzero(values < 0))
-    return sum(map(len, map(str, values.tolist())))
+    values = numbers(column).astype(np.int64)
+    size = np.abs(values)
+    signs = int(np.count_nonzero(values < 0))
+    return len(values) + signs + sum(int((size >= 10**k).sum()) for k in range(1, 19))
 
 
 def _parse_labels_by_line(text: _Text) -> tuple[pa.Array, np.ndarray]:

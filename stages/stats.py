@@ -25,13 +25,10 @@ def stats(
     """
     from pipeline import statistics
     from pipeline.attributes import CELEBA_ORDER
-    from pipeline.labels import Labels
-    from pipeline.params import load_params
-    from pipeline.raw import read_labels
-    from pipeline.sources.folder import FolderSource
 
-    labels: dict[str, Labels]
     if folder is not None:
+        from pipeline.sources.folder import FolderSource
+
         celeba = FolderSource(folder, with_images=False)
         print(celeba.found())
         labels = celeba.labels()
@@ -42,15 +39,17 @@ def stats(
         )
         return
 
+    from pipeline import plots
+    from pipeline.atomic import new_directory, write_csv, write_json
+    from pipeline.params import load_params
+    from pipeline.raw import read_labels
+
     settings = load_params(params)
     labels = read_labels(raw_folder(settings.data.source))
     headline = statistics.headline(labels)
     rows = statistics.attribute_rows(labels)
     contradictions = statistics.contradiction_rows(labels)
     matrix = statistics.phi(labels["train"].attributes)
-
-    from pipeline import plots
-    from pipeline.atomic import new_directory, write_csv, write_json
 
     with new_directory(STATS) as partial:
         write_json(partial / "stats.json", headline)

@@ -66,7 +66,7 @@ def write_celeba(raw: Path, root: Path) -> Path:
                 name = row["image"]["path"]
                 archive.writestr(f"img_align_celeba/{name}", row["image"]["bytes"])
                 values = " ".join(f"{1 if row[a] else -1:2d}" for a in CELEBA_ORDER)
-                attributes.append(f"{name} {values}")
+                attributes.append(f"{name} {values.lstrip()}")
                 partition.append(f"{name} {code}")
                 identity.append(f"{name} {row['celeb_id']}")
     head = [str(len(attributes)), " ".join(CELEBA_ORDER) + " "]

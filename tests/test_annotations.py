@@ -21,7 +21,8 @@ def official(labels: np.ndarray = LABELS, count: int | None = 5) -> list[str]:
     lines = [] if count is None else [str(count)]
     lines.append(" ".join(CELEBA_ORDER) + " ")
     for name, row in zip(NAMES, labels, strict=False):
-        lines.append(f"{name} " + " ".join(f"{1 if label else -1:2d}" for label in row))
+        # The published file pads every label but the first.
+        lines.append(f"{name} " + " ".join(f"{1 if v else -1:2d}" for v in row).lstrip())
     return lines
 
 
@@ -52,6 +53,16 @@ def test_columns_in_another_order_are_sorted(path):
         " ".join([line.split()[0], *(line.split()[1 + i] for i in turned)]) for line in lines[2:]
     ]
     assert (read_attributes(write(path, lines)).attributes == LABELS).all()
+
+
+def test_the_official_form_is_read_as_a_grid(path, monkeypatch):
+    def fail(*_: object) -> None:
+        raise AssertionError("not read as a grid")
+
+    monkeypatch.setattr(annotations, "_parse_labels_at_once", fail)
+    for end in ("\r\n", "\n"):
+        listed = read_attributes(write(path, official(), end))
+        assert listed.names.to_pylist() == NAMES and (listed.attributes == LABELS).all()
 
 
 @pytest.mark.parametrize("zero", [-1, 0])
@@ -161,24 +172,25 @@ EDITS = st.lists(
 
 @settings(max_examples=4000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=EDITS)
-def test_damaged_labels_are_read_alike_by_both_parsers_or_refused(path, edits):
-    """Arrow's way and the plain one agree on every file; nothing but PipelineError escapes."""
+def test_damaged_labels_are_read_alike_by_every_parser_or_refused(path, edits):
+    """The three parsers agree on every file that they take; nothing but PipelineError escapes."""
     path.write_bytes(mutate("\n".join(official()).encode(), edits))
     outcomes = []
-    for parse in (annotations._parse_at_once, lambda *_: None):
+    for slow in ((), ("_parse_grid",), ("_parse_grid", "_parse_labels_at_once")):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(annotations, "_parse_at_once", parse)
+            for parser in slow:
+                patch.setattr(annotations, parser, lambda *_: None)
             try:
                 listed = read_attributes(path)
                 outcomes.append((listed.names.to_pylist(), listed.attributes.tolist()))
             except PipelineError as error:
                 outcomes.append(str(error))
-    assert outcomes[0] == outcomes[1]
+    assert outcomes[0] == outcomes[1] == outcomes[2]
 
 
 @settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=EDITS)
-def test_damaged_pairs_are_read_alike_by_both_parsers_or_refused(path, edits):
+def test_damaged_pairs_are_read_alike_by_every_parser_or_refused(path, edits):
     lines = [f"{name} {i}" for i, name in enumerate(NAMES)]
     path.write_bytes(mutate("\n".join(lines).encode(), edits))
     outcomes = []
