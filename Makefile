@@ -28,7 +28,7 @@ repro: $(INSTALLED)  ## Run the whole pipeline: faces, statistics, shards, netwo
 	dvc repro
 
 test: $(INSTALLED)  ## Run the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(INSTALLED)  ## Check style and types
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ Rows are read back from the CSV or JSON that is kept beside the picture, so that
 shows a number that is not also in a file. The look and the saving are in `figure`.
 """
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -229,14 +230,16 @@ def draw_sheet(
 ) -> None:
     """Lay out rows of RGB images [H, W, 3], all of one size, with a caption under each.
 
-    Captions may be fewer than images, and may have several lines. Small images are enlarged.
+    Captions may be fewer than images, may have several lines, and are wrapped to the width of
+    an image. Small images are enlarged.
     """
     from PIL import Image, ImageDraw, ImageFont
 
     if path.suffix not in _SHEET_FORMATS:
         raise PipelineError(f"Cannot draw {path}: contact sheets end in .png or .jpg.")
     height, width = (max(1, round(160 / images[0][0].shape[1])) * n for n in images[0][0].shape[:2])
-    texts = [*captions, *[[]] * (len(images) - len(captions))]
+    written = [[_wrapped(text, width) for text in row] for row in captions]
+    texts = [*written, *[[]] * (len(images) - len(written))]
     below = [
         _LINE * max((text.count("\n") + 1 for text in row if text), default=0) for row in texts
     ]
@@ -246,13 +249,18 @@ def draw_sheet(
     pen = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=13)
     top = _GAP
-    for pictures, written, room in zip(images, texts, below, strict=True):
+    for pictures, row, room in zip(images, texts, below, strict=True):
         for place, picture in enumerate(pictures):
             enlarged = Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS)
             sheet.paste(enlarged, (_GAP + place * (width + _GAP), top))
-        for place, text in enumerate(written):
+        for place, text in enumerate(row):
             corner = (_GAP + place * (width + _GAP), top + height + 1)
             pen.multiline_text(corner, text, fill=INK, font=font, spacing=3)
         top += height + room + _GAP
     with new_file(path) as partial:
         sheet.save(partial, format=_SHEET_FORMATS[path.suffix])
+
+
+def _wrapped(text: str, width: int) -> str:
+    """Break the lines of a text that are wider than `width`, px, at about 7 px a letter."""
+    return "\n".join(textwrap.fill(line, max(1, width // 7)) for line in text.split("\n"))

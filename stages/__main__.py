@@ -10,9 +10,11 @@ from stages.download import download
 from stages.evaluate import evaluate
 from stages.export import export
 from stages.recipe import recipe
+from stages.samples import samples
 from stages.shard import shard
 from stages.stats import stats
 from stages.train import train
+from stages.verify import verify
 
 # Threads of torch that wait should sleep: by default they spin, and on cores that other processes
 # use as well a training step then takes thirty times as long. Read when torch is loaded.
@@ -27,7 +29,8 @@ app = typer.Typer(
 )
 for stage in (download, stats, shard, train, evaluate, export):
     app.command(rich_help_panel="Stages, in the order of `dvc repro`")(stage)
-app.command(rich_help_panel="Beside them")(recipe)
+for command in (recipe, samples, verify):
+    app.command(rich_help_panel="Beside them")(command)
 
 
 def main() -> None:

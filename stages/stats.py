@@ -20,8 +20,9 @@ def stats(
 ) -> None:
     """Count attributes, imbalance, baseline and drift. Reads data/SOURCE/raw, writes data/stats.
 
-    Writes stats.json, attributes.csv, correlations.csv, contradictions.csv and two pictures.
-    No image is read. With CELEBA given, only prints, from its annotation files.
+    Writes stats.json, attributes.csv, correlations.csv, contradictions.csv, duplicates.csv and two
+    pictures. No image is read, unless stats.duplicates asks for equal ones. With CELEBA given, only
+    prints, from its annotation files.
     """
     from pipeline import statistics
     from pipeline.attributes import CELEBA_ORDER
@@ -39,27 +40,38 @@ def stats(
         )
         return
 
-    from pipeline import plots
+    from pipeline import duplicates, plots
     from pipeline.atomic import new_directory, write_csv, write_json
     from pipeline.params import load_params
     from pipeline.raw import read_labels
 
     settings = load_params(params)
-    labels = read_labels(raw_folder(settings.data.source))
+    raw = raw_folder(settings.data.source)
+    labels = read_labels(raw)
     headline = statistics.headline(labels)
     rows = statistics.attribute_rows(labels)
     contradictions = statistics.contradiction_rows(labels)
     matrix = statistics.phi(labels["train"].attributes)
+
+    found = duplicates.find_duplicates(raw) if settings.stats.duplicates else None
+    pairs = found.rows if found else []
 
     with new_directory(STATS) as partial:
         write_json(partial / "stats.json", headline)
         write_csv(partial / "attributes.csv", rows)
         write_csv(partial / "correlations.csv", statistics.phi_rows(matrix))
         write_csv(partial / "contradictions.csv", contradictions)
+        write_csv(partial / "duplicates.csv", pairs, duplicates.COLUMNS)
         plots.draw_prevalence(rows, partial / "prevalence.png")
         plots.draw_phi(matrix, CELEBA_ORDER, partial / "correlations.png")
     _print_screen(headline, rows, contradictions)
-    print(f"{STATS}: stats.json, attributes.csv, correlations.csv, contradictions.csv, pictures")
+    if found:
+        crossing = sum(pair["crosses_splits"] for pair in pairs)
+        print(
+            f"  {len(pairs):,} pairs of {found.images:,} images are equal or nearly so,"
+            f" {crossing:,} across splits; they are listed in duplicates.csv"
+        )
+    print(f"{STATS}: five tables and two pictures")
 
 
 def _print_screen(

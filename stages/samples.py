@@ -1,0 +1,116 @@
+"""Command `samples`: a contact sheet of crops with their attributes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stages.layout import PARAMS, ParamsFile, shard_folder
+
+COLUMNS = 6
+"""Pictures in a line of the sheet; even, so that no pair is torn."""
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pipeline.params import Augment
+
+
+def samples(
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only samples with it; may be given repeatedly."),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option("--not", metavar="NAME", help="Only samples without it; likewise."),
+    ] = None,
+    split: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
+    count: Annotated[int, typer.Option(min=1, max=1000, help="Samples at most.")] = 24,
+    seed: Annotated[int, typer.Option(min=0, help="Which of them.")] = 0,
+    augmented: Annotated[
+        bool, typer.Option("--augmented", help="Each crop before and after augmentation.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="A .png or .jpg file.")] = Path("samples.png"),
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Draw crops with their attributes. Reads data/SOURCE/shards, writes samples.png.
+
+    With --augmented each crop stands beside what training may make of it under `augment` of
+    the params. The same seed draws the same sheet.
+    """
+    import numpy as np
+
+    from pipeline import plots
+    from pipeline.attributes import CELEBA_ORDER
+    from pipeline.errors import PipelineError
+    from pipeline.figure import readable
+    from pipeline.loader import ShardReader
+    from pipeline.params import load_params
+
+    settings = load_params(params)
+    wanted = [_column(name) for name in attribute or []]
+    unwanted = [_column(name) for name in without or []]
+    asked = " and ".join([*(attribute or []), *(f"not {name}" for name in without or [])])
+    rng = np.random.default_rng(seed)
+    with ShardReader(shard_folder(settings.data.source), split) as reader:
+        labels = reader.labels
+        fitting = labels[:, wanted].all(axis=1) & ~labels[:, unwanted].any(axis=1)
+        if not fitting.any():
+            raise PipelineError(f"No sample of the split {split} is {asked}; ask for less.")
+        rows = np.sort(rng.permutation(np.flatnonzero(fitting))[:count])
+        crops = next(reader.batches(rows, len(rows))).images
+    attributes = [", ".join(readable(CELEBA_ORDER[i]) for i in np.flatnonzero(labels[row]))
+                  for row in rows]  # fmt: skip
+    captions = [f"{reader.keys[row]}\n{text}" for row, text in zip(rows, attributes, strict=True)]
+
+    pictures = list(crops)
+    if augmented:
+        after, changes = _augment(crops, settings.augment, rng)
+        pictures = [picture for pair in zip(crops, after, strict=True) for picture in pair]
+        captions = [text for pair in zip(captions, changes, strict=True) for text in pair]
+    lines = range(0, len(pictures), COLUMNS)
+    plots.draw_sheet(
+        [pictures[start : start + COLUMNS] for start in lines],
+        [captions[start : start + COLUMNS] for start in lines],
+        out,
+    )
+    print(
+        f"{out}: {len(rows):,} of the {int(fitting.sum()):,} samples of {split}"
+        f"{' that are ' if asked else ''}{asked}"
+    )
+
+
+def _column(name: str) -> int:
+    """Where an attribute stands in CelebA order. Raises PipelineError with what comes close."""
+    from difflib import get_close_matches
+
+    from pipeline.attributes import CELEBA_ORDER
+    from pipeline.errors import PipelineError
+
+    if name in CELEBA_ORDER:
+        return CELEBA_ORDER.index(name)
+    known = {attribute.lower(): attribute for attribute in CELEBA_ORDER}
+    close = [known[match] for match in get_close_matches(name.lower(), known, cutoff=0.4)]
+    near = f"close to it are {', '.join(close)}" if close else "the README lists the 40"
+    raise PipelineError(f"There is no attribute {name!r}; {near}.")
+
+
+def _augment(
+    crops: "np.ndarray", settings: "Augment", rng: "np.random.Generator"
+) -> tuple["np.ndarray", list[str]]:
+    """Crops, uint8 [N, S, S, 3], as training may see them, and what was done to each."""
+    import torch
+
+    from pipeline.augment import augment, draw, to_float
+
+    drawn = draw(settings, len(crops), rng)
+    after = augment(to_float(torch.from_numpy(crops)), drawn).mul(255).round().byte()
+    changes = [
+        f"augmented\nbrightness ×{brightness:.2f}, contrast ×{contrast:.2f},"
+        f" saturation ×{saturation:.2f}, hue {hue:+.3f}{', mirrored' if flip else ''}"
+        for (brightness, contrast, saturation, hue), flip in zip(
+            drawn.factors, drawn.flip, strict=True
+        )
+    ]
+    return after.permute(0, 2, 3, 1).numpy(), changes
