@@ -227,11 +227,12 @@ def draw_sheet(
     images: Sequence[Sequence[NDArray[np.uint8]]],
     captions: Sequence[Sequence[str]],
     path: Path,
+    group: int = 1,
 ) -> None:
     """Lay out rows of RGB images [H, W, 3], all of one size, with a caption under each.
 
     Captions may be fewer than images, may have several lines, and are wrapped to the width of
-    an image. Small images are enlarged.
+    an image. Small images are enlarged. Each `group` of a row stands close together.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -248,13 +249,14 @@ def draw_sheet(
     sheet = Image.new("RGB", size, "white")
     pen = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=13)
+    lefts = [_GAP + i * (width + _GAP) - i % group * (_GAP - 2) for i in range(columns)]
     top = _GAP
     for pictures, row, room in zip(images, texts, below, strict=True):
-        for place, picture in enumerate(pictures):
+        for left, picture in zip(lefts, pictures, strict=False):
             enlarged = Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS)
-            sheet.paste(enlarged, (_GAP + place * (width + _GAP), top))
-        for place, text in enumerate(row):
-            corner = (_GAP + place * (width + _GAP), top + height + 1)
+            sheet.paste(enlarged, (left, top))
+        for left, text in zip(lefts, row, strict=False):
+            corner = (left, top + height + 1)
             pen.multiline_text(corner, text, fill=INK, font=font, spacing=3)
         top += height + room + _GAP
     with new_file(path) as partial:

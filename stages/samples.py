@@ -1,19 +1,22 @@
 """Command `samples`: a contact sheet of crops with their attributes."""
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.attributes import CELEBA_ORDER
+from pipeline.errors import PipelineError
 from stages.layout import PARAMS, ParamsFile, shard_folder
-
-COLUMNS = 6
-"""Pictures in a line of the sheet; even, so that no pair is torn."""
 
 if TYPE_CHECKING:
     import numpy as np
 
     from pipeline.params import Augment
+
+COLUMNS = 6
+"""Pictures in a row of the sheet; even, so that no pair is torn."""
 
 
 def samples(
@@ -42,58 +45,47 @@ def samples(
     import numpy as np
 
     from pipeline import plots
-    from pipeline.attributes import CELEBA_ORDER
-    from pipeline.errors import PipelineError
     from pipeline.figure import readable
     from pipeline.loader import ShardReader
     from pipeline.params import load_params
 
     settings = load_params(params)
-    wanted = [_column(name) for name in attribute or []]
-    unwanted = [_column(name) for name in without or []]
+    wanted, unwanted = ([_column(name) for name in names or []] for names in (attribute, without))
     asked = " and ".join([*(attribute or []), *(f"not {name}" for name in without or [])])
     rng = np.random.default_rng(seed)
     with ShardReader(shard_folder(settings.data.source), split) as reader:
-        labels = reader.labels
-        fitting = labels[:, wanted].all(axis=1) & ~labels[:, unwanted].any(axis=1)
+        fitting = reader.labels[:, wanted].all(axis=1) & ~reader.labels[:, unwanted].any(axis=1)
         if not fitting.any():
             raise PipelineError(f"No sample of the split {split} is {asked}; ask for less.")
         rows = np.sort(rng.permutation(np.flatnonzero(fitting))[:count])
-        crops = next(reader.batches(rows, len(rows))).images
-    attributes = [", ".join(readable(CELEBA_ORDER[i]) for i in np.flatnonzero(labels[row]))
-                  for row in rows]  # fmt: skip
-    captions = [f"{reader.keys[row]}\n{text}" for row, text in zip(rows, attributes, strict=True)]
+        [crops] = [batch.images for batch in reader.batches(rows, len(rows))]
+        captions = []
+        for row in rows:
+            held = [readable(CELEBA_ORDER[i]) for i in np.flatnonzero(reader.labels[row])]
+            captions.append(f"{reader.keys[row]}\n{', '.join(held)}")
 
     pictures = list(crops)
     if augmented:
         after, changes = _augment(crops, settings.augment, rng)
         pictures = [picture for pair in zip(crops, after, strict=True) for picture in pair]
         captions = [text for pair in zip(captions, changes, strict=True) for text in pair]
-    lines = range(0, len(pictures), COLUMNS)
     plots.draw_sheet(
-        [pictures[start : start + COLUMNS] for start in lines],
-        [captions[start : start + COLUMNS] for start in lines],
+        [pictures[i : i + COLUMNS] for i in range(0, len(pictures), COLUMNS)],
+        [captions[i : i + COLUMNS] for i in range(0, len(captions), COLUMNS)],
         out,
+        group=2 if augmented else 1,
     )
-    print(
-        f"{out}: {len(rows):,} of the {int(fitting.sum()):,} samples of {split}"
-        f"{' that are ' if asked else ''}{asked}"
-    )
+    matching = f"{int(fitting.sum()):,} samples of {split}{asked and ' that are '}{asked}"
+    print(f"{out}: {len(rows):,} of the {matching}")
 
 
 def _column(name: str) -> int:
     """Where an attribute stands in CelebA order. Raises PipelineError with what comes close."""
-    from difflib import get_close_matches
-
-    from pipeline.attributes import CELEBA_ORDER
-    from pipeline.errors import PipelineError
-
     if name in CELEBA_ORDER:
         return CELEBA_ORDER.index(name)
     known = {attribute.lower(): attribute for attribute in CELEBA_ORDER}
-    close = [known[match] for match in get_close_matches(name.lower(), known, cutoff=0.4)]
-    near = f"close to it are {', '.join(close)}" if close else "the README lists the 40"
-    raise PipelineError(f"There is no attribute {name!r}; {near}.")
+    close = [known[match] for match in get_close_matches(name.lower(), known, cutoff=0)]
+    raise PipelineError(f"There is no attribute {name!r}; closest to it are {', '.join(close)}.")
 
 
 def _augment(
@@ -106,11 +98,12 @@ def _augment(
 
     drawn = draw(settings, len(crops), rng)
     after = augment(to_float(torch.from_numpy(crops)), drawn).mul(255).round().byte()
-    changes = [
-        f"augmented\nbrightness ×{brightness:.2f}, contrast ×{contrast:.2f},"
-        f" saturation ×{saturation:.2f}, hue {hue:+.3f}{', mirrored' if flip else ''}"
-        for (brightness, contrast, saturation, hue), flip in zip(
-            drawn.factors, drawn.flip, strict=True
+    changes = []
+    for (brightness, contrast, saturation, hue), flip in zip(
+        drawn.factors, drawn.flip, strict=True
+    ):
+        changes.append(
+            f"augmented\nbrightness {brightness:.2f}\ncontrast {contrast:.2f}"
+            f"\nsaturation {saturation:.2f}\nhue {hue:+.3f}" + flip * "\nmirrored"
         )
-    ]
     return after.permute(0, 2, 3, 1).numpy(), changes

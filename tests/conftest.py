@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import settings
 
 from pipeline.attributes import CELEBA_ORDER, SPLITS
 from pipeline.codec import CropSettings
@@ -15,6 +16,10 @@ from pipeline.raw import raw_files, write_raw
 from pipeline.shards import write_shards
 from pipeline.sources.synthetic import SyntheticSource
 from stages.__main__ import main
+
+# The same cases every time, however slow the machine is at the moment.
+settings.register_profile("steady", deadline=None, derandomize=True)
+settings.load_profile("steady")
 
 ROOT = Path(__file__).parent.parent
 

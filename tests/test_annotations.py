@@ -188,6 +188,27 @@ def test_damaged_labels_are_read_alike_by_every_parser_or_refused(path, edits):
     assert outcomes[0] == outcomes[1] == outcomes[2]
 
 
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(edits=EDITS)
+def test_a_damaged_csv_is_read_alike_by_both_parsers_or_refused(tmp_path, edits):
+    lines = ["image_id," + ",".join(CELEBA_ORDER)]
+    rows = zip(NAMES, LABELS, strict=True)
+    lines += [f"{name}," + ",".join("1" if v else "-1" for v in row) for name, row in rows]
+    path = tmp_path / "list_attr_celeba.csv"
+    path.write_bytes(mutate("\n".join(lines).encode(), edits))
+    outcomes = []
+    for slow in ((), ("_parse_labels_at_once",)):
+        with pytest.MonkeyPatch.context() as patch:
+            for parser in slow:
+                patch.setattr(annotations, parser, lambda *_: None)
+            try:
+                listed = read_attributes(path)
+                outcomes.append((listed.names.to_pylist(), listed.attributes.tolist()))
+            except PipelineError as error:
+                outcomes.append(str(error))
+    assert outcomes[0] == outcomes[1]
+
+
 @settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=EDITS)
 def test_damaged_pairs_are_read_alike_by_every_parser_or_refused(path, edits):

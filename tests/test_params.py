@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pipeline.errors import PipelineError
 from pipeline.params import changes, load_params
@@ -14,7 +16,7 @@ QUICK = (ROOT / "recipes/quick.yaml").read_text()
 
 def load(tmp_path: Path, text: str):
     path = tmp_path / "params.yaml"
-    path.write_text(text)
+    path.write_bytes(text.encode())
     return load_params(path)
 
 
@@ -107,3 +109,20 @@ def test_changes_are_listed_by_dotted_key():
     assert found["shards.size"] == (96, 178)
     assert found["backbone.options.num_vit"] == (None, 2)
     assert "heads.width" not in found
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    place=st.integers(0, len(QUICK)),
+    length=st.integers(0, 6),
+    text=st.one_of(
+        st.text(max_size=4), st.sampled_from(["null", "\n", "  ", ": ", "[", "1e9", "!"])
+    ),
+)
+def test_any_damage_is_one_sentence_or_still_valid(tmp_path, place, length, text):
+    try:
+        load(tmp_path, QUICK[:place] + text + QUICK[place + length :])
+    except PipelineError as error:
+        assert "\n" not in str(error)
