@@ -10,7 +10,7 @@ import io
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, chain
@@ -39,18 +39,17 @@ LARGEST_INDEX = 100 << 20
 LARGEST_JSON = 64 << 10
 """Bytes read at most of a JSON file beside the data, and of one inside a shard."""
 
-LONGEST_LINE = 500
+LONGEST_LINE = 1000
 MOST_STRANGERS = 1000
 ROWS_AT_ONCE = 128
 
 BESIDE = {"README.md", "croissant.json"}
 """The dataset's card, which no index lists."""
 
+Split = Annotated[str, StringConstraints(pattern=r"^[a-z]+$")]
 Count = Annotated[int, Field(ge=0)]
 ShardName = Annotated[str, StringConstraints(pattern=r"^[a-z]+-\d{6,}\.tar$")]
 RawName = Annotated[str, StringConstraints(pattern=r"^[a-z]+-\d{5}-of-\d{5}\.parquet$")]
-
-
 Model = TypeVar("Model", bound=BaseModel)
 Span = tuple[int, int]
 
@@ -62,7 +61,7 @@ class _RawRecord(BaseModel):
 
 
 class _Source(BaseModel):
-    counts: dict[str, Count]
+    counts: dict[Split, Count]
     files: dict[RawName, _RawRecord]
 
 
@@ -80,9 +79,9 @@ class _Index(BaseModel):
     quality: int
     format: Literal["jpg", "png", "webp"]
     codec: str
-    counts: dict[str, Count]
+    counts: dict[Split, Count]
     quarantine: list[dict[str, str]]
-    shards: dict[str, list[_ShardRecord]]
+    shards: dict[Split, list[_ShardRecord]]
 
     def samples(self, split: str) -> int:
         return sum(shard.samples for shard in self.shards.get(split, []))
@@ -184,7 +183,9 @@ class RawUnit:
                     if differs:
                         self._check_images(batch["image"], notes)
         if differs and not notes.about(self.path.name):
-            notes.add(self.path.name, "sha256 is not that of source.json, yet its images are sound")
+            notes.add(
+                self.path.name, "sha256 is not that of source.json, yet its images can be read"
+            )
 
     def _check_images(self, images: pa.StructArray, notes: _Notes) -> None:
         for name, data in _named_images(images):
@@ -214,18 +215,20 @@ class ShardUnit:
     def check(self, notes: _Notes, quick: bool) -> None:
         """Size; unless quick every member, and its hash."""
         size = self.path.stat().st_size
+        same_size = size == self.record.bytes
+        differs = not quick and not (same_size and sha256_of(self.path) == self.record.sha256)
         if not quick and self.span:
             rows = _read_span(self.path.with_name("index.parquet"), self.span)
-            differs = size != self.record.bytes or sha256_of(self.path) != self.record.sha256
             with self.path.open("rb") as file:
                 reader = _ShardReader(self, file, size, rows, notes)
                 reader.read()
                 if differs:
                     reader.compare_with_raw()
-            if differs and not notes.about(self.path.name) and size == self.record.bytes:
-                notes.add(self.path.name, "sha256 is not that of index.json, yet all can be read")
-        if not notes.about(self.path.name):
-            _compare_size(self.path, self.record.bytes, "index.json", notes)
+        if notes.about(self.path.name):  # which tells why size and hash differ
+            return
+        _compare_size(self.path, self.record.bytes, "index.json", notes)
+        if differs and same_size:
+            notes.add(self.path.name, "sha256 is not that of index.json; no sample tells why")
 
 
 class _Member(NamedTuple):
@@ -395,13 +398,14 @@ class _ShardReader:
 
     def compare_with_raw(self) -> None:
         """Note the sound images that are not, byte for byte, the crops of the raw files."""
-        try:
+        # What the raw files have of faults is not the shard's.
+        with suppress(PipelineError, pa.ArrowException, OSError):
             for name, data in _wanted_images(self.unit.raw, self.images):
-                there = self._read(self.images[_stem(name)].offset, self.images[_stem(name)].size)
-                if there != crop_portrait(data, self.unit.crop, name):
-                    self._note(_stem(name), f"image is not the crop of the raw {name}")
-        except (BadImage, PipelineError, pa.ArrowException, OSError):
-            return  # the raw files have faults of their own
+                image = self.images[_stem(name)]
+                with suppress(ValueError):
+                    made_anew = crop_portrait(data, self.unit.crop, name)
+                    if made_anew != self._read(image.offset, image.size):
+                        self._note(image.name, f"image is not the crop of the raw {name}")
 
     def _note(self, name: str, text: str) -> None:
         self.notes.add(self.unit.path.name, text, name.partition(".")[0])

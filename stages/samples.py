@@ -98,12 +98,9 @@ def _augment(
 
     drawn = draw(settings, len(crops), rng)
     after = augment(to_float(torch.from_numpy(crops)), drawn).mul(255).round().byte()
-    changes = []
-    for (brightness, contrast, saturation, hue), flip in zip(
-        drawn.factors, drawn.flip, strict=True
-    ):
-        changes.append(
-            f"augmented\nbrightness {brightness:.2f}\ncontrast {contrast:.2f}"
-            f"\nsaturation {saturation:.2f}\nhue {hue:+.3f}" + flip * "\nmirrored"
-        )
+    changes = [
+        f"augmented\nbrightness {factors[0]:.2f}\ncontrast {factors[1]:.2f}\n"
+        f"saturation {factors[2]:.2f}\nhue {factors[3]:+.3f}" + ("\nmirrored" if flip else "")
+        for factors, flip in zip(drawn.factors, drawn.flip, strict=True)
+    ]
     return after.permute(0, 2, 3, 1).numpy(), changes

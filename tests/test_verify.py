@@ -334,9 +334,24 @@ def test_an_index_that_is_none_is_one_fault(copy, content):
 
 
 def test_an_index_cannot_lead_out_of_its_folder(copy):
+    good = (copy / "index.json").read_bytes()
     edit(copy / "index.json", lambda i: i["shards"]["train"][0].update(name="../raw/source.json"))
     (fault,) = faults_of(copy)
     assert str(fault).startswith("index.json: is damaged (shards.train.0.name:")
+    (copy / "index.json").write_bytes(good)
+    edit(copy / "index.json", lambda i: i["shards"].update({"/etc": []}))
+    (fault,) = faults_of(copy)
+    assert str(fault).startswith("index.json: is damaged (shards./etc")
+
+
+def test_without_index_parquet_hashes_are_compared_still(copy):
+    (copy / "index.parquet").unlink()
+    shard = copy / "valid-000000.tar"
+    shard.write_bytes(shard.read_bytes()[:-1] + b"x")
+    assert [str(f) for f in faults_of(copy)] == [
+        "index.parquet: is missing",
+        "valid-000000.tar: sha256 is not that of index.json; no sample tells why",
+    ]
 
 
 @pytest.fixture
