@@ -12,7 +12,7 @@ def verify(
     path: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[PATH]",
+            metavar="PATH",
             help="A shard folder, a raw folder or one that holds raw/ or shards/;"
             " by default those of the params' source.",
             show_default=False,
@@ -50,9 +50,10 @@ def verify(
     for fault in found.faults:
         print(fault)
     if found.faults:
+        plural = "s" if len(found.faults) > 1 else ""
         raise PipelineError(
-            f"{path} has {len(found.faults):,} faults; `pipeline download` makes raw files anew,"
-            " `pipeline shard` shards."
+            f"{path} has {len(found.faults):,} fault{plural}; `pipeline download` makes raw files"
+            " anew, `pipeline shard` shards."
         )
     print(
         f"{path}: {found.rows:,} images in {found.raw_files:,} raw files and {found.samples:,}"

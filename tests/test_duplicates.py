@@ -180,7 +180,7 @@ def test_a_crowded_part_is_compared_within_bounds(monkeypatch):
     monkeypatch.setattr(duplicates, "MOST_PARTNERS", 3)
     pairs = list(duplicates._candidates(np.zeros(5000, np.uint16)))
     assert sum(len(one) for one, _ in pairs) == 3 * 5000 - 6
-    assert all((0 < other - one).all() and (other - one <= 3).all() for one, other in pairs)
+    assert all((other - one > 0).all() and (other - one <= 3).all() for one, other in pairs)
 
 
 def test_one_layout_with_different_faces_is_no_duplicate():

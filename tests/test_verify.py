@@ -19,10 +19,11 @@ import typer
 
 from pipeline.attributes import CELEBA_ORDER
 from pipeline.codec import CropSettings, encode_crop
+from pipeline.faults import Fault
 from pipeline.raw import sha256_of
 from pipeline.shards import write_shards
 from pipeline.tar import TarWriter
-from pipeline.verification import Fault, verify
+from pipeline.verification import verify
 from stages.verify import verify as verify_command
 from tests.conftest import COUNTS, ROOT
 
@@ -468,6 +469,27 @@ def test_hostile_shards_neither_crash_nor_fill_the_memory(copy):
         ("train-000002.tar: 000041: ", "the header of 000041.jpg is damaged"),
     ):
         assert any(line.startswith(start) and part in line for line in lines), (part, lines[:40])
+
+
+def damage(data: bytearray, rng: random.Random) -> None:
+    """Overwrite, take out, put in or blank some bytes anywhere."""
+    at, size = rng.randrange(len(data)), rng.choice([1, 512, 3000])
+    kept = data[at : at + size]
+    data[at : at + size] = rng.choice([rng.randbytes(len(kept)), b"", 2 * kept, bytes(len(kept))])
+
+
+@pytest.mark.parametrize("name", ["train-000002.tar", "index.parquet"])
+def test_any_damage_is_a_fault_and_never_a_crash(copy, name):
+    good, rng = (copy / name).read_bytes(), random.Random(name)
+    for _ in range(12):
+        data = bytearray(good)
+        while data == good:
+            for _ in range(rng.randrange(1, 5)):
+                damage(data, rng)
+        (copy / name).write_bytes(data)
+        found = faults_of(copy)
+        assert found or name == "index.parquet"  # which has bytes that nothing reads
+        assert all(str(fault).isprintable() for fault in found)
 
 
 def test_a_lossless_image_of_absurd_size_is_not_decoded(raw, tmp_path):

@@ -1,0 +1,293 @@
+"""One shard, which may be damaged anywhere, against its rows of the index.
+
+Every member is read and decoded. After damage the next sound header is looked for. A hash names no
+sample: where it differs, crops are compared with those made anew from the raw files.
+"""
+
+import io
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import simplejpeg
+from PIL import Image
+from pydantic import BaseModel, ValidationError
+
+from pipeline.attributes import CELEBA_ORDER
+from pipeline.codec import BadImage, CropSettings, decode_crop
+from pipeline.crops import crop_portrait
+from pipeline.errors import PipelineError
+from pipeline.faults import Notes
+from pipeline.labels import label_matrix
+from pipeline.raw import open_parquet
+from pipeline.tar import BLOCK, RECORD
+
+LARGEST_JSON = 64 << 10
+"""Bytes read at most of a JSON file inside a shard."""
+
+MOST_STRANGERS = 1000
+ROWS_AT_ONCE = 128
+
+
+class Sample(BaseModel, strict=True):
+    attributes: list[int]
+    celeb_id: int | None
+    path: str
+
+
+class Member(NamedTuple):
+    name: str
+    offset: int
+    size: int
+
+
+class ShardInspector:
+    """Reads a tar that may be damaged anywhere, and notes what is wrong under each key."""
+
+    def __init__(
+        self, path: Path, file: BinaryIO, rows: pa.Table, crop: CropSettings, notes: Notes
+    ) -> None:
+        self.path, self.file, self.rows, self.crop, self.notes = path, file, rows, crop, notes
+        self.size = path.stat().st_size
+        self.kinds = (crop.format, "json")
+        self.keys: list[str] = rows["key"].to_pylist()
+        self.names = [f"{key}.{kind}" for key in self.keys for kind in self.kinds]
+        self.places = {name: place for place, name in enumerate(self.names)}
+        self.labels = label_matrix(rows)
+        self.identities: list[int | None] = rows["celeb_id"].to_pylist()
+        self.pixels = np.empty((crop.size, crop.size, 3), np.uint8)
+        self.images: dict[str, Member] = {}
+        """The crops that can be decoded, by key."""
+
+        self.unsound: set[str] = set()
+        """Names whose header is damaged."""
+
+        self.cut = False
+
+    def read(self) -> None:
+        found = self._compare_names()
+        self._note_missing(found)
+        if not self.notes.about(self.path.name):  # else damage has moved all that follows it
+            self._compare_offsets(found)
+        for member in found.values():
+            self._compare_content(member)
+
+    def _members(self) -> Iterator[Member]:
+        """Every member with a sound header, looking for the next one where one is damaged."""
+        position, lost, expected = 0, False, self.names[0] if self.names else ""
+        for _ in range(self.size // BLOCK + 1):
+            head = self._read(position, BLOCK)
+            if len(head) < BLOCK:
+                self.cut = True
+                if not lost:
+                    where = "inside the header of" if head else "before"
+                    self._note(expected, f"the shard is cut off {where} {expected or 'its end'}")
+                return
+            if not lost and not any(head):
+                end = _padded(position + 2 * BLOCK, RECORD)
+                if end != self.size:
+                    self._note("", f"has {self.size:,} bytes, its members take {end:,}")
+                return
+            member = _parse(head, position)
+            position += BLOCK
+            left = self.size - position
+            if member is None or member.size > left:
+                if not lost:
+                    text = f"the header of {expected or 'a member'} is damaged"
+                    if member is not None:
+                        text = f"{member.name} is cut off ({left:,} of {member.size:,} bytes)"
+                    self._note(expected, f"{text}, at byte {position - BLOCK:,}")
+                    self.unsound.add(expected)
+                lost = True
+                continue
+            yield member
+            lost = False
+            after = self.places.get(member.name, len(self.names)) + 1
+            expected = self.names[after] if after < len(self.names) else ""
+            position += _padded(member.size)
+
+    def _compare_names(self) -> dict[str, Member]:
+        """Note what does not belong, or not there; returns what does, by name."""
+        found: dict[str, Member] = {}
+        doubled: set[str] = set()
+        strangers = 0
+        for member in self._members():
+            name = member.name
+            if name not in self.places:
+                self._note(name, f"{name} is not in index.parquet")
+                strangers += 1
+                if strangers == MOST_STRANGERS:
+                    self._note("", "the rest was not read, for nothing in it belongs")
+                    break
+            elif name in found:
+                self._note(name, f"{name} is there twice")
+                doubled.add(name)
+            else:
+                found[name] = member
+        for place in _out_of_order([self.places[name] for name in found if name not in doubled]):
+            self._note(self.names[place], f"{self.names[place]} is out of order")
+        return found
+
+    def _note_missing(self, found: dict[str, Member]) -> None:
+        """Every sample by itself, but what a cut took off at the end as one."""
+        end = len(self.names)
+        while self.cut and end and self.names[end - 1] not in found:
+            end -= 1
+        for key in self.keys[: end // 2]:
+            lacks = [name for k in self.kinds if (name := f"{key}.{k}") not in found]
+            if len(lacks) == 2:
+                self._note(key, "is missing")
+            else:
+                for name in set(lacks) - self.unsound:
+                    self._note(key, f"{name} is missing")
+        if lost := self.keys[end // 2 :]:
+            more = f"; {len(lost) - 1:,} more are missing, up to {lost[-1]}" if lost[1:] else ""
+            self._note(lost[0], f"is {'incomplete' if end % 2 else 'missing'}{more}")
+
+    def _compare_offsets(self, found: dict[str, Member]) -> None:
+        offsets, lengths = (self.rows[name].to_pylist() for name in ("offset", "length"))
+        moved = 0  # by what stands before, which is no fault of the samples behind it
+        for key, offset, length in zip(self.keys, offsets, lengths, strict=True):
+            image = found[f"{key}.{self.crop.format}"]
+            by = image.offset - offset
+            if by not in (0, moved) or image.size != length:
+                there = f"{image.size:,} bytes at {image.offset:,}"
+                self._note(key, f"image is {there}, index.parquet says {length:,} at {offset:,}")
+            moved = by + _padded(image.size) - _padded(length)
+
+    def _compare_content(self, member: Member) -> None:
+        row = self.places[member.name] // 2
+        if member.name.endswith(".json"):
+            texts = self._json_texts(self._read(member.offset, min(member.size, LARGEST_JSON)), row)
+        else:
+            texts = self._image_texts(member)
+        for text in texts:
+            self._note(member.name, text)
+
+    def _json_texts(self, data: bytes, row: int) -> Iterator[str]:
+        try:
+            sample = Sample.model_validate_json(data)
+        except ValidationError as error:
+            yield f"json is damaged ({error.errors()[0]['msg']})"
+            return
+        labels = self.labels[row].tolist()
+        if len(sample.attributes) != len(labels):
+            yield f"json has {len(sample.attributes)} labels"
+        elif sample.attributes != labels:
+            pairs = zip(CELEBA_ORDER, sample.attributes, labels, strict=True)
+            wrong = [name for name, there, here in pairs if there != here]
+            yield f"labels differ from index.parquet in {', '.join(wrong)}"
+        if sample.celeb_id != self.identities[row]:
+            yield f"celeb_id is {sample.celeb_id}, index.parquet says {self.identities[row]}"
+        if stem(sample.path) != self.keys[row]:
+            yield f"path is {sample.path!r}"
+
+    def _image_texts(self, member: Member) -> Iterator[str]:
+        side, kind = self.crop.size, self.crop.format
+        if member.size > 4 * side**2 + (64 << 10):  # more than any format takes, even for noise
+            yield f"image has {member.size:,} bytes"
+            return
+        data = self._read(member.offset, member.size)
+        try:
+            height, width = _image_shape(data, kind)
+            if (height, width) != (side, side):
+                yield f"image is {width} x {height} px, index.json says {side} x {side}"
+                return
+            decode_crop(data, self.pixels)
+        except BadImage as error:
+            yield f"image {error}"
+        except Exception as error:  # each codec raises its own
+            yield f"image is damaged ({error})"
+        else:
+            self.images[self.keys[self.places[member.name] // 2]] = member
+
+    def compare_with_raw(self, raw: tuple[Path, ...]) -> None:
+        """Note the sound images that are not, byte for byte, the crops of the raw files."""
+        # What the raw files have of faults is not the shard's.
+        with suppress(PipelineError, pa.ArrowException, OSError):
+            for name, data in wanted_images(raw, self.images):
+                image = self.images[stem(name)]
+                with suppress(ValueError):
+                    made_anew = crop_portrait(data, self.crop, name)
+                    if made_anew != self._read(image.offset, image.size):
+                        self._note(image.name, f"image is not the crop of the raw {name}")
+
+    def _note(self, name: str, text: str) -> None:
+        self.notes.add(self.path.name, text, name.partition(".")[0])
+
+    def _read(self, position: int, size: int) -> bytes:
+        self.file.seek(position)
+        return self.file.read(size)
+
+
+def _parse(head: bytes, position: int) -> Member | None:
+    """The member that a header announces; None if it is no sound header of a plain file."""
+    try:
+        size, checksum = (int(head[a:b].strip(b" \0"), 8) for a, b in ((124, 136), (148, 156)))
+    except ValueError:
+        return None
+    plain = head[156] in b"0\0" and size >= 0
+    if not plain or checksum != sum(head[:148]) + 8 * ord(" ") + sum(head[156:]):
+        return None
+    folder, name = (head[a:b].partition(b"\0")[0] for a, b in ((345, 500), (0, 100)))
+    path = folder + b"/" + name if folder else name
+    return Member(path.decode("ascii", "surrogateescape"), position + BLOCK, size)
+
+
+def _out_of_order(places: list[int]) -> set[int]:
+    """The fewest without which the rest ascends: all but a longest ascending run."""
+    tops: list[int] = []  # of the runs of each length, the least last place
+    before: dict[int, int | None] = {}
+    for place in places:
+        length = bisect_left(tops, place)
+        before[place] = tops[length - 1] if length else None
+        tops[length : length + 1] = [place]
+    wrong, place_in_run = set(places), tops[-1] if tops else None
+    while place_in_run is not None:
+        wrong.remove(place_in_run)
+        place_in_run = before[place_in_run]
+    return wrong
+
+
+def _padded(size: int, unit: int = BLOCK) -> int:
+    return -(-size // unit) * unit
+
+
+def _image_shape(data: bytes, kind: str) -> tuple[int, int]:
+    """Height and width by the header, without decoding; the checksums of a PNG are compared."""
+    if kind == "jpg":
+        height, width, *_ = simplejpeg.decode_jpeg_header(data)
+        return height, width
+    with Image.open(io.BytesIO(data), formats=[kind]) as image:
+        width, height = image.size
+        image.verify()
+    return height, width
+
+
+def named_images(images: pa.StructArray) -> Iterator[tuple[str, bytes]]:
+    """File name and bytes of the images that there are."""
+    for image in images:
+        name, data = image["path"].as_py(), image["bytes"].as_py()
+        if name is not None and data is not None:
+            yield name, data
+
+
+def wanted_images(files: Iterable[Path], keys: dict[str, Member]) -> Iterator[tuple[str, bytes]]:
+    """Raw images by key, reading the row groups alone that hold one."""
+    for path in files:
+        with open_parquet(path) as file:
+            for group in range(file.metadata.num_row_groups):
+                names = file.read_row_group(group, ["image.path"])["image"].to_pylist()
+                if any(stem(image["path"]) in keys for image in names if image):
+                    for batch in file.iter_batches(ROWS_AT_ONCE, [group], ["image"]):
+                        images = named_images(batch["image"])
+                        yield from (image for image in images if stem(image[0]) in keys)
+
+
+def stem(name: str) -> str:
+    """The key in a file name, without asking whether it is a good one."""
+    return name.rpartition("/")[2].rpartition(".")[0]
