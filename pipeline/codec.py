@@ -1,13 +1,16 @@
-"""The files that crops are stored in: JPEG, or lossless PNG and WebP."""
+"""The files that crops are stored in: JPEG, or lossless PNG and WebP.
+
+OpenCV is imported where it is needed: a worker that packs JPEG of full size does without.
+"""
 
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Literal
 
-import cv2
 import numpy as np
 import simplejpeg
 
-CODEC = f"simplejpeg {simplejpeg.__version__}, opencv {cv2.__version__}"
+CODEC = f"simplejpeg {simplejpeg.__version__}, opencv {version('opencv-python-headless')}"
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ def encode_crop(image: np.ndarray, settings: CropSettings) -> bytes:
         return simplejpeg.encode_jpeg(
             image, settings.quality, colorspace="RGB", colorsubsampling="420"
         )
+    import cv2
+
     lossless = [cv2.IMWRITE_WEBP_QUALITY, 101] if settings.format == "webp" else []
     done, data = cv2.imencode(f".{settings.format}", image[:, :, ::-1], lossless)
     assert done
@@ -51,6 +56,8 @@ def decode_crop(data: bytes, image: np.ndarray) -> None:
         except ValueError as error:
             raise BadImage(f"is damaged ({reason(error)})") from error
         return
+    import cv2
+
     decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if decoded is None:
         raise BadImage("is damaged (no image)")

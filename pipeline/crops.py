@@ -5,7 +5,6 @@ bottom), scaled to the wanted side where that differs. Training, export and pred
 one definition.
 """
 
-import cv2
 import numpy as np
 import simplejpeg
 
@@ -42,6 +41,8 @@ def _decode_png(data: bytes) -> np.ndarray:
         raise BadImage("is not a PNG image")
     width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
     _check_size(height, width)
+    import cv2
+
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         raise BadImage("is damaged (no image)")
@@ -61,6 +62,8 @@ def square_crop(image: np.ndarray, size: int) -> np.ndarray:
     square = image[top : top + side, left : left + side]
     if side == size:
         return np.ascontiguousarray(square)
+    import cv2  # only where it is needed: see pipeline.codec
+
     method = cv2.INTER_AREA if size < side else cv2.INTER_LINEAR
     return cv2.resize(square, (size, size), interpolation=method)
 

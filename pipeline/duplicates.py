@@ -223,25 +223,34 @@ def _near_pairs(
     A pair is one integer, (distance * N + row) * N + later row: sorting sorts by distance.
     """
     n = max(len(layout), 1)
-    pairs, cut = np.zeros(0, np.int64), False
+    end = (distance + 1) * n * n  # of the pairs to keep; falls once there are enough of them
+    found = [np.zeros(0, np.int64)]
     for part in layout.view(np.uint16).T:
         order = np.argsort(part, kind="stable")
         words = layout[order].T.copy()  # neighbours in memory, four times as fast to compare
-        found = [pairs]
         for one, other in _candidates(part[order]):
             apart = np.zeros(len(one), np.uint8)
             for word in words:  # 255 bits at most: the mean grey is never negative
                 apart += np.bitwise_count(word[one] ^ word[other])
-            close = np.flatnonzero(apart <= distance)
-            one, other, apart = order[one[close]], order[other[close]], apart[close]
-            alike = _correlation(face[one], face[other]) >= ALIKE
-            low, high = np.minimum(one, other), np.maximum(one, other)
-            found.append(((apart.astype(np.int64) * n + low) * n + high)[alike])
-        pairs = np.unique(np.concatenate(found))
-        cut |= len(pairs) > MOST_PAIRS
-        pairs = pairs[:MOST_PAIRS]
+            close = np.flatnonzero(apart <= end // n**2)
+            one, other = order[one[close]], order[other[close]]
+            pairs = apart[close].astype(np.int64) * n + np.minimum(one, other)
+            pairs = pairs * n + np.maximum(one, other)
+            close = np.flatnonzero(pairs < end)
+            alike = _correlation(face[one[close]], face[other[close]]) >= ALIKE
+            found.append(pairs[close][alike])
+            if sum(map(len, found)) > 2 * MOST_PAIRS:
+                found, end = _nearest(found, end)
+    [pairs], last = _nearest(found, end)
     columns = (pairs // n // n, pairs // n % n, pairs % n)
-    return list(zip(*(column.tolist() for column in columns), strict=True)), cut
+    near = list(zip(*(column.tolist() for column in columns), strict=True))
+    return near, last < (distance + 1) * n * n
+
+
+def _nearest(found: list[np.ndarray], end: int) -> tuple[list[np.ndarray], int]:
+    """MOST_PAIRS pairs of those found, each once, and the first that is too many or `end`."""
+    pairs = np.unique(np.concatenate(found))
+    return [pairs[:MOST_PAIRS]], int(pairs[MOST_PAIRS]) if len(pairs) > MOST_PAIRS else end
 
 
 def _candidates(part: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
