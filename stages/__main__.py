@@ -1,6 +1,5 @@
 """`pipeline`, and `python -m stages`: the stages and the commands beside them, in one app."""
 
-import os
 import sys
 
 import typer
@@ -15,10 +14,6 @@ from stages.shard import shard
 from stages.stats import stats
 from stages.train import train
 from stages.verify import verify
-
-# Threads of torch that wait should sleep: by default they spin, and on cores that other processes
-# use as well a training step then takes thirty times as long. Read when torch is loaded.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 app = typer.Typer(
     name="pipeline",

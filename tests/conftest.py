@@ -2,6 +2,11 @@
 
 import os
 import sys
+
+# Test processes share the cores, and torch's threads spin while they wait for each other: two in
+# each of two processes on two cores take thirty times as long as one. Read when torch is loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
