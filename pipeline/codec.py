@@ -52,18 +52,22 @@ def decode_crop(data: bytes, image: np.ndarray) -> None:
     """
     if data.startswith(b"\xff\xd8"):
         try:
-            simplejpeg.decode_jpeg(data, "RGB", buffer=image)
+            height, width, *_ = simplejpeg.decode_jpeg_header(data)
+            if image.shape[:2] == (height, width):  # the codec fills a part of a larger buffer
+                simplejpeg.decode_jpeg(data, "RGB", buffer=image)
         except ValueError as error:
             raise BadImage(f"is damaged ({reason(error)})") from error
-        return
-    import cv2
+    else:
+        import cv2
 
-    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    if decoded is None:
-        raise BadImage("is damaged (no image)")
-    if decoded.shape != image.shape:
-        raise BadImage(f"is {decoded.shape[1]} x {decoded.shape[0]} px, not {image.shape[1]}")
-    image[:] = decoded[:, :, ::-1]
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+        if decoded is None:
+            raise BadImage("is damaged (no image)")
+        height, width, _ = decoded.shape
+        if image.shape == decoded.shape:
+            image[:] = decoded[:, :, ::-1]
+    if image.shape[:2] != (height, width):
+        raise BadImage(f"is {width} x {height} px, not {image.shape[1]}")
 
 
 def reason(error: ValueError) -> str:

@@ -16,7 +16,7 @@ PORTRAIT = (218, 178)
 _MAGIC = {b"\x89PNG": "a PNG image", b"RIFF": "a WebP image", b"GIF8": "a GIF image"}
 
 
-def decode_portrait(data: bytes, name: str = ".jpg") -> np.ndarray:
+def decode_portrait(data: bytes | memoryview, name: str = ".jpg") -> np.ndarray:
     """The bytes of a JPEG, or of a PNG that is named so, -> uint8 RGB [218, 178, 3].
 
     Raises BadImage where the bytes are not what the name says, are damaged or cut short, or the
@@ -24,8 +24,8 @@ def decode_portrait(data: bytes, name: str = ".jpg") -> np.ndarray:
     """
     if name.endswith(".png"):
         return _decode_png(data)
-    if not data.startswith(b"\xff\xd8"):
-        raise BadImage(f"is not a JPEG but {_MAGIC.get(data[:4], 'something else')}")
+    if data[:2] != b"\xff\xd8":
+        raise BadImage(f"is not a JPEG but {_MAGIC.get(bytes(data[:4]), 'something else')}")
     try:
         height, width, *_ = simplejpeg.decode_jpeg_header(data)
         _check_size(height, width)
@@ -36,8 +36,8 @@ def decode_portrait(data: bytes, name: str = ".jpg") -> np.ndarray:
         raise BadImage(f"is damaged ({reason(error)})") from error
 
 
-def _decode_png(data: bytes) -> np.ndarray:
-    if not data.startswith(b"\x89PNG"):
+def _decode_png(data: bytes | memoryview) -> np.ndarray:
+    if data[:4] != b"\x89PNG":
         raise BadImage("is not a PNG image")
     width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
     _check_size(height, width)
@@ -68,6 +68,6 @@ def square_crop(image: np.ndarray, size: int) -> np.ndarray:
     return cv2.resize(square, (size, size), interpolation=method)
 
 
-def crop_portrait(data: bytes, settings: CropSettings, name: str = ".jpg") -> bytes:
+def crop_portrait(data: bytes | memoryview, settings: CropSettings, name: str = ".jpg") -> bytes:
     """The bytes of a portrait of that file name -> those of its square crop. Raises BadImage."""
     return encode_crop(square_crop(decode_portrait(data, name), settings.size), settings)

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.attributes import CELEBA_ORDER
+from pipeline.errors import PipelineError
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,23 @@ def numbers(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def label_matrix(table: pa.Table) -> np.ndarray:
-    """The 40 boolean columns of a table -> bool [N, 40], CelebA order."""
+    """The 40 boolean columns of a table -> bool [N, 40], CelebA order. PipelineError for nulls."""
     matrix = np.empty((len(table), len(CELEBA_ORDER)), bool)
     for i, name in enumerate(CELEBA_ORDER):
-        matrix[:, i] = numbers(table[name].cast(pa.uint8()))
+        row = 0
+        for chunk in table[name].chunks:
+            matrix[row : row + len(chunk), i] = _bits(chunk)
+            row += len(chunk)
     return matrix
+
+
+def _bits(values: pa.BooleanArray) -> np.ndarray:
+    """Booleans without nulls -> [N] uint8 of 0 and 1, from the bits that Arrow keeps them in."""
+    if values.null_count:
+        raise PipelineError("A label is null; make the file that holds it anew.")
+    _, bits = values.buffers()
+    first, last = values.offset, values.offset + len(values)
+    return np.unpackbits(np.frombuffer(bits, np.uint8), count=last, bitorder="little")[first:]
 
 
 def label_columns(matrix: np.ndarray) -> list[pa.Array]:

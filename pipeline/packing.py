@@ -1,19 +1,19 @@
 """One shard packed: rows of raw parquet in, a WebDataset tar and its part of the index out.
 
-This is what a worker runs, on this machine or another. It imports neither torch nor webdataset,
-holds one row group in memory, and leaves a mark (the shard's rows of the index) once the shard
-stands whole under its name.
+This is what a worker runs, on this machine or another. It imports neither torch nor webdataset (nor
+pandas, as making any array of Arrow would), holds a few images in memory, and leaves a mark (the
+shard's rows of the index) once the shard stands whole under its name.
 """
 
 import json
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.atomic import new_file
@@ -21,19 +21,39 @@ from pipeline.attributes import CELEBA_ORDER
 from pipeline.codec import BadImage, CropSettings
 from pipeline.crops import crop_portrait
 from pipeline.errors import PipelineError
-from pipeline.index import INDEX_SCHEMA
-from pipeline.labels import label_columns, label_matrix
-from pipeline.raw import open_parquet, sha256_of
+from pipeline.labels import label_matrix
+from pipeline.raw import ROWS_AT_ONCE, image_bytes, open_parquet, sha256_of
 from pipeline.tar import LONGEST_NAME, TarWriter
 
 OnError = Literal["fail", "quarantine"]
+
+READ_AT_ONCE = 1 << 18
+"""Bytes read from a raw file at a time."""
 
 _KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True)
+class ShardSettings:
+    """What decides the shards, given the raw files."""
+
+    crop: CropSettings
+    samples: int
+    """Samples in a shard."""
+
+    shuffle: int | None = None
+    """Seed by which the rows of a split are mixed; None leaves them as they came."""
+
+    on_error: OnError = "fail"
+    """What becomes of images that cannot be cropped."""
+
+    most_bad: float = 0.0
+    """The largest share of all images that quarantine may leave out."""
+
+
+@dataclass(frozen=True)
 class ShardTask:
-    """One shard to pack: rows `first` to `last` (exclusive) of a split's raw files."""
+    """One shard to pack: rows `first` to `last` (exclusive) of a split, in its order of them."""
 
     split: str
     number: int
@@ -43,12 +63,8 @@ class ShardTask:
     rows: tuple[int, ...]
     """Rows of each raw file."""
 
-    crop: CropSettings
+    settings: ShardSettings
     folder: Path
-    shuffle: int | None = None
-    """Seed of the permutation of the split that `first` and `last` count in; None: as they came."""
-
-    on_error: OnError = "fail"
 
     @property
     def name(self) -> str:
@@ -56,14 +72,15 @@ class ShardTask:
 
     @property
     def mark(self) -> Path:
-        """The shard's part of the index; it exists once the shard is whole."""
-        return self.folder / f"{self.name}.index.parquet"
+        """The shard's part of the index, in JSON; it exists once the shard is whole."""
+        return self.folder / f"{self.name}.mark.json"
 
     def source_rows(self) -> np.ndarray:
         """The rows of the split that go into the shard, in the shard's order: int64 [N]."""
-        if self.shuffle is None:
+        seed, total = self.settings.shuffle, sum(self.rows)
+        if seed is None:
             return np.arange(self.first, self.last)
-        order = np.random.default_rng([self.shuffle, sum(self.rows)]).permutation(sum(self.rows))
+        order = np.random.default_rng([seed, total]).permutation(total)
         return order[self.first : self.last]
 
 
@@ -84,20 +101,38 @@ class Packed:
     """Left out of the shard where `on_error` is quarantine; else the shard was not written."""
 
 
+class RawRow(NamedTuple):
+    """One row of raw parquet, on its way into a shard."""
+
+    place: int
+    """In the shard."""
+
+    name: str
+    image: memoryview
+    """The bytes of the file; a view that keeps the rows read with it in memory."""
+
+    celeb_id: int | None
+    labels: str
+    """40 times 0 or 1, CelebA order."""
+
+
 class _Sample(NamedTuple):
     place: int
     name: str
     crop: bytes
     celeb_id: int | None
-    labels: np.ndarray
+    labels: str
 
 
-class _IndexRow(NamedTuple):
+class IndexRow(NamedTuple):
+    """What the index tells of a sample, beside split and shard."""
+
     key: str
     offset: int
     length: int
+    crc32: int
     celeb_id: int | None
-    labels: np.ndarray
+    labels: str
 
 
 class _BadSamples(Exception):
@@ -110,11 +145,12 @@ def pack_shard(task: ShardTask) -> Packed:
     try:
         with new_file(task.folder / task.name) as partial:
             rows, record = _write_tar(task, partial, bad)
-            if bad and task.on_error == "fail":
+            if bad and task.settings.on_error == "fail":
                 raise _BadSamples
     except _BadSamples:
         return Packed(0, tuple(bad))
-    _write_mark(task, rows, {**record, "bad": bad})
+    with new_file(task.mark) as partial:
+        partial.write_text(json.dumps({"shard": record, "bad": bad, "rows": rows}))
     return Packed(len(rows), tuple(bad))
 
 
@@ -123,85 +159,71 @@ def is_packed(task: ShardTask) -> bool:
     path = task.folder / task.name
     if not task.mark.exists() or not path.exists():
         return False
-    record = read_mark(task.mark)
+    record = read_mark(task.mark)["shard"]
     return path.stat().st_size == record["bytes"] and sha256_of(path) == record["sha256"]
 
 
 def read_mark(path: Path) -> dict[str, Any]:
-    """What a mark says of its shard: name, samples, bytes, sha256 and the bad images left out."""
-    with path.open("rb") as file:
-        return json.loads(pq.read_schema(file).metadata[b"shard"])
+    """What a mark says: `shard` (name, samples, bytes, sha256), `bad` images, `rows` (IndexRow)."""
+    return json.loads(path.read_bytes())
 
 
-def sample_json(labels: np.ndarray, celeb_id: int | None, path: str) -> bytes:
-    """The `<key>.json` of a sample: 40 labels of 0 or 1 in CelebA order, identity, file name."""
-    ones = ", ".join((labels.view(np.uint8) + ord("0")).tobytes().decode())
+def sample_json(labels: str, celeb_id: int | None, name: str) -> bytes:
+    """The `<key>.json` of a sample: labels (40 times 0 or 1, CelebA order), identity, file name."""
     identity = "null" if celeb_id is None else celeb_id
-    return f'{{"attributes": [{ones}], "celeb_id": {identity}, "path": "{path}"}}'.encode()
+    return (
+        f'{{"attributes": [{", ".join(labels)}], "celeb_id": {identity}, "path": "{name}"}}'
+    ).encode()
 
 
-def _write_tar(
-    task: ShardTask, path: Path, bad: list[Bad]
-) -> tuple[list[_IndexRow], dict[str, Any]]:
-    """Returns the rows of the index and the shard's record; adds to `bad`."""
-    rows: list[_IndexRow] = []
-    samples = _crop_rows(task, bad)
-    if task.shuffle is not None:  # read in the order of the files, written in the shard's own
-        samples = iter(sorted(samples, key=lambda sample: sample.place))
-    with TarWriter(path) as tar:
-        for _, name, crop, celeb_id, labels in samples:
-            key = key_of(name)
-            offset = tar.add(f"{key}.{task.crop.format}", crop)
-            tar.add(f"{key}.json", sample_json(labels, celeb_id, name))
-            rows.append(_IndexRow(key, offset, len(crop), celeb_id, labels))
-    record = {"name": task.name, "samples": len(rows), "bytes": tar.size, "sha256": tar.sha256}
-    return rows, record
-
-
-def _crop_rows(task: ShardTask, bad: list[Bad]) -> Iterator[_Sample]:
-    """Crop the task's rows in the order of the raw files; what cannot be cropped goes to `bad`."""
-    for place, name, data, celeb_id, labels in _read_rows(task):
-        try:
-            yield _Sample(place, name, crop_portrait(data, task.crop, name), celeb_id, labels)
-        except BadImage as error:
-            bad.append(Bad(task.split, name, str(error)))
-
-
-def _read_rows(task: ShardTask) -> Iterator[tuple[int, str, bytes, int | None, np.ndarray]]:
-    """(place in the shard, file name, image bytes, identity, labels), a row group at a time."""
+def read_rows(task: ShardTask) -> Iterator[RawRow]:
+    """The task's rows in the order of the raw files, a few in memory."""
     wanted = task.source_rows()
     places = np.argsort(wanted, kind="stable")
     wanted = wanted[places]
-    start = 0
+    start = 0  # of what is looked at, in rows of the split
     for path, count in zip(task.files, task.rows, strict=True):
-        first, last = np.searchsorted(wanted, (start, start + count))
-        if first < last:
-            with open_parquet(path) as file:
+        if _between(wanted, start, start + count):
+            with open_parquet(path, READ_AT_ONCE) as file:
+                first = start
                 for group in range(file.metadata.num_row_groups):
-                    end = start + file.metadata.row_group(group).num_rows
-                    a, b = np.searchsorted(wanted, (start, end))
-                    if a < b:
-                        table = file.read_row_group(group)
-                        yield from _take(table, wanted[a:b] - start, places[a:b], path)
-                    start = end
-        else:
-            start += count
+                    last = first + file.metadata.row_group(group).num_rows
+                    if inside := _between(wanted, first, last):
+                        rows = wanted[inside] - first
+                        yield from _read_group(file, group, rows, places[inside], path)
+                    first = last
+        start += count
 
 
-def _take(
-    table: pa.Table, rows: np.ndarray, places: np.ndarray, path: Path
-) -> Iterator[tuple[int, str, bytes, int | None, np.ndarray]]:
-    image = table["image"].combine_chunks()
-    names, data = image.field("path"), image.field("bytes")
-    if image.null_count or names.null_count or data.null_count:
-        raise PipelineError(
-            f"{path} holds labels without their images; put img_align_celeba.zip beside the"
-            " annotation files and run `pipeline download` again."
-        )
-    labels = label_matrix(table)
-    identities = table["celeb_id"]
-    for row, place in zip(rows.tolist(), places.tolist(), strict=True):
-        yield place, names[row].as_py(), data[row].as_py(), identities[row].as_py(), labels[row]
+def _between(ascending: np.ndarray, first: int, last: int) -> slice | None:
+    """Where the numbers from `first` to `last` (exclusive) stand, None if there are none."""
+    a, b = np.searchsorted(ascending, (first, last))
+    return slice(a, b) if a < b else None
+
+
+def _read_group(
+    file: pq.ParquetFile, group: int, rows: np.ndarray, places: np.ndarray, path: Path
+) -> Iterator[RawRow]:
+    """The ascending `rows` of one row group, and the places in the shard that they belong to."""
+    table = file.read_row_group(group, ["celeb_id", *CELEBA_ORDER], use_threads=False)
+    labels = (label_matrix(table).view(np.uint8) + ord("0")).tobytes().decode()
+    identities = table["celeb_id"].to_pylist()
+    start = 0
+    for batch in file.iter_batches(ROWS_AT_ONCE, [group], ["image"], use_threads=False):
+        if inside := _between(rows, start, start + len(batch)):
+            images = batch["image"]
+            names = images.field("path")
+            if images.null_count or names.null_count or images.field("bytes").null_count:
+                raise PipelineError(
+                    f"{path} holds labels without their images; put img_align_celeba.zip beside"
+                    " the annotation files and run `pipeline download` again."
+                )
+            names, data = names.to_pylist(), image_bytes(images)
+            for row, place in zip(rows[inside].tolist(), places[inside].tolist(), strict=True):
+                text = labels[row * len(CELEBA_ORDER) : (row + 1) * len(CELEBA_ORDER)]
+                at = row - start
+                yield RawRow(place, names[at], data[at], identities[row], text)
+        start += len(batch)
 
 
 def key_of(name: str) -> str:
@@ -215,20 +237,30 @@ def key_of(name: str) -> str:
     return key
 
 
-def _write_mark(task: ShardTask, rows: list[_IndexRow], record: dict[str, Any]) -> None:
-    keys = [row.key for row in rows]
-    matrix = np.array([row.labels for row in rows], bool).reshape(-1, len(CELEBA_ORDER))
-    table = pa.table(
-        [
-            pa.array(keys, pa.string()),
-            pa.array([task.split] * len(rows), pa.string()),
-            pa.array([task.name] * len(rows), pa.string()),
-            pa.array([row.offset for row in rows], pa.int64()),
-            pa.array([row.length for row in rows], pa.int64()),
-            pa.array([row.celeb_id for row in rows], pa.int64()),
-            *label_columns(matrix),
-        ],
-        schema=INDEX_SCHEMA.with_metadata({"shard": json.dumps(record)}),
-    )
-    with new_file(task.mark) as partial:
-        pq.write_table(table, partial)
+def _write_tar(
+    task: ShardTask, path: Path, bad: list[Bad]
+) -> tuple[list[IndexRow], dict[str, Any]]:
+    """Returns the rows of the index and the shard's record; adds to `bad`."""
+    rows: list[IndexRow] = []
+    samples = _crop_rows(task, bad)
+    if task.settings.shuffle is not None:  # read in the files' order, written in the shard's own
+        samples = iter(sorted(samples, key=lambda sample: sample.place))
+    kind = task.settings.crop.format
+    with TarWriter(path) as tar:
+        for _, name, crop, celeb_id, labels in samples:
+            key = key_of(name)
+            offset = tar.add(f"{key}.{kind}", crop)
+            tar.add(f"{key}.json", sample_json(labels, celeb_id, name))
+            rows.append(IndexRow(key, offset, len(crop), zlib.crc32(crop), celeb_id, labels))
+    record = {"name": task.name, "samples": len(rows), "bytes": tar.size, "sha256": tar.sha256}
+    return rows, record
+
+
+def _crop_rows(task: ShardTask, bad: list[Bad]) -> Iterator[_Sample]:
+    """Crop the task's rows in the order of the raw files; what cannot be cropped goes to `bad`."""
+    settings = task.settings.crop
+    for place, name, image, celeb_id, labels in read_rows(task):
+        try:
+            yield _Sample(place, name, crop_portrait(image, settings, name), celeb_id, labels)
+        except BadImage as error:
+            bad.append(Bad(task.split, name, str(error)))

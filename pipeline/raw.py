@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,6 +26,8 @@ from pipeline.progress import Progress
 
 ROWS_PER_FILE = 10_000
 ROWS_PER_GROUP = 1_000
+ROWS_AT_ONCE = 128
+"""Images in memory at a time where they are read one by one."""
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
@@ -183,20 +186,36 @@ def read_source(folder: Path) -> dict[str, Any]:
         ) from error
 
 
-def open_parquet(path: Path) -> pq.ParquetFile:
-    """Open one raw file. Raises PipelineError if it is no parquet or lacks a column."""
+def open_parquet(path: Path, buffer_size: int = 0) -> pq.ParquetFile:
+    """Open one raw file. Raises PipelineError if it is no parquet or lacks a column.
+
+    With a buffer (bytes) a column is read through it, else its whole part of a row group at once.
+    """
     try:
         # By name where it lies on this disk; a UPath is opened by fsspec.
-        file = pq.ParquetFile(path.open("rb") if hasattr(path, "fs") else path)
+        place = path.open("rb") if hasattr(path, "fs") else path
+        file = pq.ParquetFile(place, buffer_size=buffer_size)
     except (pa.ArrowInvalid, OSError) as error:
         raise PipelineError(f"{path} is not a readable parquet file ({error}).") from error
-    missing = [name for name in SCHEMA.names if name not in file.schema_arrow.names]
+    there = set(file.schema_arrow.names)
+    missing = [name for name in SCHEMA.names if name not in there]
     if missing:
         file.close()
         raise PipelineError(
             f"{path} lacks the column {missing[0]}; run `pipeline download` to make it anew."
         )
     return file
+
+
+def image_bytes(images: pa.StructArray) -> list[memoryview]:
+    """The bytes of a column of images, none of them null, without copying them."""
+    data = images.field("bytes")
+    if data.type != pa.binary():
+        data = data.cast(pa.binary())
+    _, offsets, values = data.buffers()
+    places = np.frombuffer(offsets, np.int32)[data.offset : data.offset + len(data) + 1].tolist()
+    view = memoryview(values or b"").cast("B")
+    return [view[first:last] for first, last in pairwise(places)]
 
 
 def read_labels(folder: Path) -> dict[str, Labels]:

@@ -12,47 +12,58 @@ index.json comes last.
 import hashlib
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import engines
 from pipeline.atomic import new_file, write_json
 from pipeline.attributes import CELEBA_ORDER
-from pipeline.codec import CODEC, CropSettings
+from pipeline.codec import CODEC
 from pipeline.errors import PipelineError
 from pipeline.index import INDEX_SCHEMA
-from pipeline.packing import Bad, OnError, ShardTask, is_packed, pack_shard, read_mark
+from pipeline.labels import label_columns
+from pipeline.packing import (
+    Bad,
+    IndexRow,
+    ShardSettings,
+    ShardTask,
+    is_packed,
+    pack_shard,
+    read_mark,
+)
 from pipeline.progress import Progress
 from pipeline.raw import ROWS_PER_GROUP, open_parquet, raw_files, read_source
 
+Mark = dict[str, Any]
+
 MOST_NAMED = 100
 """Bad samples that an error message names; the rest are counted."""
+
+NO_PROVENANCE = {"source", "licence", "counts", "images", "files"}
+"""What source.json holds beside where the images come from."""
 
 
 def write_shards(
     raw: Path,
     folder: Path,
-    crop: CropSettings,
-    samples_per_shard: int,
-    shuffle: int | None = None,
-    on_error: OnError = "fail",
-    most_bad: float = 0.0,
+    settings: ShardSettings,
     engine: engines.Engine = "processes",
     workers: int | None = None,
 ) -> dict[str, Any]:
     """Pack every row of the raw parquet under `raw` into shards under `folder`.
 
-    `shuffle` is the seed by which the rows of a split are mixed, None leaves them as they came.
     Images that cannot be cropped are all named in a PipelineError (`on_error="fail"`), or left
     out and listed in the index, up to the share `most_bad` of all images. Returns the content of
     `index.json`; `folder` is replaced at the end, by a rename.
     """
     source = read_source(raw)
-    plan = [source["files"], asdict(crop), CODEC, samples_per_shard, shuffle, on_error]
+    decisive = replace(settings, most_bad=0.0)  # which decides no byte
+    plan = [source["files"], asdict(decisive), CODEC, INDEX_SCHEMA.names]
     fingerprint = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
     local = isinstance(folder, Path) and not hasattr(folder, "fs")
     scratch = folder
@@ -61,28 +72,22 @@ def write_shards(
     scratch.mkdir(parents=True, exist_ok=True)
     (scratch / "index.json").unlink(missing_ok=True)
 
-    tasks = plan_shards(raw, scratch, crop, samples_per_shard, shuffle, on_error)
+    tasks = plan_shards(raw, scratch, settings)
     bad = _pack(tasks, engine, workers)
     total = sum(task.last - task.first for task in tasks)
-    if bad and (on_error == "fail" or len(bad) > most_bad * total):
-        raise _too_bad(raw, sorted(bad), total, on_error, most_bad)
+    if bad and (settings.on_error == "fail" or len(bad) > settings.most_bad * total):
+        raise _too_bad(raw, sorted(bad), total, settings)
 
-    index = _describe(tasks, source, crop, shuffle)
-    _write_index(tasks, scratch, index)
+    marks = [read_mark(task.mark) for task in tasks]
+    index = _describe(tasks, marks, source, settings)
+    _write_index(tasks, marks, scratch, index)
     if local:
         shutil.rmtree(folder, ignore_errors=True)
         scratch.rename(folder)
     return index
 
 
-def plan_shards(
-    raw: Path,
-    folder: Path,
-    crop: CropSettings,
-    samples_per_shard: int,
-    shuffle: int | None = None,
-    on_error: OnError = "fail",
-) -> list[ShardTask]:
+def plan_shards(raw: Path, folder: Path, settings: ShardSettings) -> list[ShardTask]:
     """Cut each split into shards, from the parquet metadata alone."""
     tasks = []
     for split, files in raw_files(raw).items():
@@ -91,14 +96,11 @@ def plan_shards(
             with open_parquet(path) as file:
                 rows.append(file.metadata.num_rows)
         total = sum(rows)
-        for number, first in enumerate(range(0, total, samples_per_shard)):
-            last = min(first + samples_per_shard, total)
+        for number, first in enumerate(range(0, total, settings.samples)):
+            last = min(first + settings.samples, total)
             tasks.append(
-                ShardTask(
-                    split, number, first, last, tuple(files), tuple(rows), crop, folder,
-                    shuffle, on_error,
-                )
-            )  # fmt: skip
+                ShardTask(split, number, first, last, tuple(files), tuple(rows), settings, folder)
+            )
     return tasks
 
 
@@ -120,38 +122,36 @@ def _pack(tasks: list[ShardTask], engine: engines.Engine, workers: int | None) -
 
 
 def _describe(
-    tasks: list[ShardTask], source: dict[str, Any], crop: CropSettings, shuffle: int | None
+    tasks: list[ShardTask], marks: list[Mark], source: dict[str, Any], settings: ShardSettings
 ) -> dict[str, Any]:
     """The content of `index.json`."""
     splits: dict[str, list[dict[str, Any]]] = {split: [] for split in source["counts"]}
     quarantine = []
-    for task in tasks:
-        record = read_mark(task.mark)
-        quarantine += [Bad(*image)._asdict() for image in record.pop("bad")]
-        splits[task.split].append(record)
+    for task, mark in zip(tasks, marks, strict=True):
+        quarantine += [Bad(*image)._asdict() for image in mark["bad"]]
+        splits[task.split].append(mark["shard"])
     return {
         "source": source["source"],
         "licence": source["licence"],
+        "provenance": {name: value for name, value in source.items() if name not in NO_PROVENANCE},
         "raw_sha256": {name: file["sha256"] for name, file in source["files"].items()},
         "attributes": list(CELEBA_ORDER),
         "crop": "centre square",
-        **asdict(crop),
+        **asdict(settings.crop),
         "codec": CODEC,
-        "shuffle": shuffle,
+        "shuffle": settings.shuffle,
         "counts": {split: sum(s["samples"] for s in shards) for split, shards in splits.items()},
         "quarantine": quarantine,
         "shards": splits,
     }
 
 
-def _write_index(tasks: list[ShardTask], folder: Path, index: dict[str, Any]) -> None:
+def _write_index(
+    tasks: list[ShardTask], marks: list[Mark], folder: Path, index: dict[str, Any]
+) -> None:
     """Write the three indexes from the marks, then remove the marks and what no plan knows."""
-    tables = []
-    for task in tasks:
-        with task.mark.open("rb") as file:
-            tables.append(pq.read_table(file, schema=INDEX_SCHEMA))
     with new_file(folder / "index.parquet") as partial:
-        pq.write_table(pa.concat_tables(tables), partial, row_group_size=10 * ROWS_PER_GROUP)
+        pq.write_table(_index_table(tasks, marks), partial, row_group_size=10 * ROWS_PER_GROUP)
     splits = {split: _timm_split(split, shards) for split, shards in index["shards"].items()}
     write_json(folder / "_info.json", {"splits": splits})
     write_json(folder / "index.json", index)
@@ -159,6 +159,17 @@ def _write_index(tasks: list[ShardTask], folder: Path, index: dict[str, Any]) ->
     for path in folder.iterdir():
         if path.name not in kept:
             path.unlink()
+
+
+def _index_table(tasks: list[ShardTask], marks: list[Mark]) -> pa.Table:
+    rows = [IndexRow(*row) for mark in marks for row in mark["rows"]]
+    task_of = [task for task, mark in zip(tasks, marks, strict=True) for _ in mark["rows"]]
+    columns: dict[str, Any] = {name: [getattr(r, name) for r in rows] for name in IndexRow._fields}
+    digits = np.frombuffer("".join(columns.pop("labels")).encode(), np.uint8)
+    labels = label_columns(digits.reshape(-1, len(CELEBA_ORDER)) == ord("1"))
+    columns |= {"split": [task.split for task in task_of], "shard": [task.name for task in task_of]}
+    columns |= zip(CELEBA_ORDER, labels, strict=True)
+    return pa.table(columns, schema=INDEX_SCHEMA)
 
 
 def _timm_split(name: str, shards: list[dict[str, Any]]) -> dict[str, Any]:
@@ -171,16 +182,14 @@ def _timm_split(name: str, shards: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _too_bad(
-    raw: Path, bad: list[Bad], total: int, on_error: OnError, most_bad: float
-) -> PipelineError:
+def _too_bad(raw: Path, bad: list[Bad], total: int, settings: ShardSettings) -> PipelineError:
     named = "; ".join(f"{name} {reason}" for _, name, reason in bad[:MOST_NAMED])
     more = f"; and {len(bad) - MOST_NAMED:,} more" if len(bad) > MOST_NAMED else ""
     mend = "Mend the source and run `pipeline download` again"
-    if on_error == "fail":
+    if settings.on_error == "fail":
         mend += ", or set shards.on_error to quarantine"
     else:
-        mend += f"; shards.most_bad allows a share of {most_bad:g}"
+        mend += f"; shards.most_bad allows a share of {settings.most_bad:g}"
     return PipelineError(
         f"{len(bad):,} of the {total:,} images in {raw} cannot be cropped: {named}{more}. {mend}."
     )

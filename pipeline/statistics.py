@@ -7,6 +7,7 @@ split that it is judged on (the bound of all constant answers).
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -113,12 +114,17 @@ def phi_rows(matrix: np.ndarray) -> list[dict[str, Any]]:
     ]
 
 
+def contradictions(attributes: np.ndarray, group: Sequence[str], order: Sequence[str]) -> int:
+    """Images, of [N, 40] bool in this order, that have more than one attribute of the group."""
+    columns = [order.index(name) for name in group]
+    return int((attributes[:, columns].sum(axis=1) > 1).sum())
+
+
 def contradiction_rows(labels: dict[str, Labels]) -> list[dict[str, Any]]:
     """Images that have more than one attribute of a group in AT_MOST_ONE, per split."""
     rows = []
     for group in AT_MOST_ONE:
-        columns = [CELEBA_ORDER.index(name) for name in group]
-        counts = {s: int((labels[s].attributes[:, columns].sum(axis=1) > 1).sum()) for s in SPLITS}
+        counts = {s: contradictions(labels[s].attributes, group, CELEBA_ORDER) for s in SPLITS}
         rows.append({"at_most_one_of": " ".join(group), **counts, "all": sum(counts.values())})
     return rows
 

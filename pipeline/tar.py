@@ -16,6 +16,18 @@ LONGEST_NAME = 99
 _TEMPLATE = tarfile.TarInfo().tobuf(tarfile.USTAR_FORMAT)
 _SIZE, _CHECKSUM = slice(124, 136), slice(148, 156)
 _FIXED_SUM = sum(_TEMPLATE) - sum(_TEMPLATE[_SIZE]) - sum(_TEMPLATE[_CHECKSUM]) + 8 * ord(" ")
+_HEADER = b"".join(
+    (
+        b"%b",
+        _TEMPLATE[100 : _SIZE.start],
+        b"%b",
+        _TEMPLATE[_SIZE.stop : _CHECKSUM.start],
+        b"%06o\0 ",
+        _TEMPLATE[_CHECKSUM.stop :],
+    )
+)
+WRITE_AT_ONCE = 1 << 20
+"""Bytes that wait to be hashed and written together."""
 
 
 def header(name: str, size: int) -> bytes:
@@ -24,17 +36,8 @@ def header(name: str, size: int) -> bytes:
     if len(raw_name) > LONGEST_NAME:
         raise ValueError(f"{name!r} is longer than a tar header holds")
     octal = b"%011o\0" % size
-    checksum = b"%06o\0 " % (_FIXED_SUM + sum(raw_name) + sum(octal))
-    return b"".join(
-        (
-            raw_name.ljust(100, b"\0"),
-            _TEMPLATE[100 : _SIZE.start],
-            octal,
-            _TEMPLATE[_SIZE.stop : _CHECKSUM.start],
-            checksum,
-            _TEMPLATE[_CHECKSUM.stop :],
-        )
-    )
+    checksum = _FIXED_SUM + sum(raw_name) + sum(octal)
+    return _HEADER % (raw_name.ljust(100, b"\0"), octal, checksum)
 
 
 class TarWriter:
@@ -44,19 +47,21 @@ class TarWriter:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("wb", buffering=1 << 20)
+        self._file = path.open("wb")
         self._hash = hashlib.sha256()
+        self._waiting: list[bytes] = []
+        self._written = 0
         self.size = 0
 
     def add(self, name: str, data: bytes) -> int:
         """Append one member; returns the offset of its data in the file, bytes."""
         offset = self.size + BLOCK
-        self._write(header(name, len(data)) + data + bytes(-len(data) % BLOCK))
+        self._append(header(name, len(data)), data, bytes(-len(data) % BLOCK))
         return offset
 
     @property
     def sha256(self) -> str:
-        """Of all that was written so far, in hex."""
+        """Of the file, in hex, once it is whole."""
         return self._hash.hexdigest()
 
     def __enter__(self) -> "TarWriter":
@@ -64,11 +69,20 @@ class TarWriter:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
-            self._write(bytes(2 * BLOCK))
-            self._write(bytes(-self.size % RECORD))
+            self._append(bytes(2 * BLOCK))
+            self._append(bytes(-self.size % RECORD))
+            self._write()
         self._file.close()
 
-    def _write(self, data: bytes) -> None:
+    def _append(self, *parts: bytes) -> None:
+        self._waiting += parts
+        self.size += sum(map(len, parts))
+        if self.size - self._written >= WRITE_AT_ONCE:
+            self._write()
+
+    def _write(self) -> None:
+        data = b"".join(self._waiting)
+        self._waiting.clear()
         self._file.write(data)
         self._hash.update(data)
-        self.size += len(data)
+        self._written = self.size

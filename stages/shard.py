@@ -10,23 +10,16 @@ def shard(params: ParamsFile = PARAMS) -> None:
     index.parquet beside them tell what each holds and its sha256.
     """
     from pipeline.codec import CropSettings
+    from pipeline.packing import ShardSettings
     from pipeline.params import load_params
     from pipeline.shards import write_shards
 
-    settings = load_params(params)
-    chosen = settings.shards
+    read = load_params(params)
+    chosen, source = read.shards, read.data.source
     crop = CropSettings(chosen.size, chosen.quality, chosen.format)
-    folder = shard_folder(settings.data.source)
-    index = write_shards(
-        raw_folder(settings.data.source),
-        folder,
-        crop,
-        chosen.samples,
-        shuffle=chosen.shuffle,
-        on_error=chosen.on_error,
-        most_bad=chosen.most_bad,
-        engine=chosen.engine,
-    )
+    settings = ShardSettings(crop, chosen.samples, chosen.shuffle, chosen.on_error, chosen.most_bad)
+    folder = shard_folder(source)
+    index = write_shards(raw_folder(source), folder, settings, chosen.engine)
     shards = [shard for of_split in index["shards"].values() for shard in of_split]
     size = sum(shard["bytes"] for shard in shards) / 1e6
     print(

@@ -71,6 +71,8 @@ class Request:
 class HubServer:
     """Serve `files` (name -> content) as the dataset `repo` at COMMIT, also called main.
 
+    Files are given out under a model of that name too.
+
     `api`, `resolve` and `store` are the moods of the next answers; None is a good one, and when
     they run out all are good.
     """
@@ -178,7 +180,8 @@ class _Handler(BaseHTTPRequestHandler):
         if in_store:
             return self._body(hub.files[path.removeprefix("/")], mood)
         match = re.fullmatch(
-            rf"/api/datasets/{hub.repo}/revision/(.+)|/datasets/{hub.repo}/resolve/([^/]+)/(.+)",
+            rf"/api/datasets/{hub.repo}/revision/(.+)"
+            rf"|(?:/datasets)?/{hub.repo}/resolve/([^/]+)/(.+)",
             path,
         )
         if match is None:

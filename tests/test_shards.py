@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +23,14 @@ from pipeline.codec import CropSettings
 from pipeline.crops import square_crop
 from pipeline.errors import PipelineError
 from pipeline.index import read_index
-from pipeline.packing import is_packed, key_of, pack_shard
+from pipeline.packing import ShardSettings, is_packed, key_of, pack_shard
 from pipeline.raw import raw_files, sha256_of, write_raw
 from pipeline.shards import plan_shards, write_shards
 from pipeline.sources.folder import FolderSource
 from pipeline.sources.synthetic import SyntheticSource
 from tests.conftest import CELEBA_SAMPLE, COUNTS, ROOT, real_sample
 
-CROP = CropSettings(size=64, quality=95)
+SETTINGS = ShardSettings(CropSettings(size=64, quality=95), samples=20)
 
 
 def raw_rows(raw: Path) -> dict[str, dict]:
@@ -92,7 +93,7 @@ def test_the_indexes_tell_the_truth(shards):
 
 @pytest.mark.parametrize(("engine", "workers"), [("threads", 4), ("processes", 2)])
 def test_every_engine_gives_the_same_bytes(raw, shards, tmp_path, engine, workers):
-    write_shards(raw, tmp_path / "shards", CROP, 20, engine=engine, workers=workers)
+    write_shards(raw, tmp_path / "shards", SETTINGS, engine=engine, workers=workers)
     assert hashes(tmp_path / "shards") == hashes(shards)
     assert [p.name for p in tmp_path.iterdir()] == ["shards"]
 
@@ -103,7 +104,7 @@ def test_the_cut_of_raw_files_does_not_show(raw, shards, tmp_path, monkeypatch):
     monkeypatch.setattr(raw_module, "ROWS_PER_FILE", 13)
     monkeypatch.setattr(raw_module, "ROWS_PER_GROUP", 5)
     write_raw(SyntheticSource(**COUNTS, seed=3, workers=1), tmp_path / "raw")
-    write_shards(tmp_path / "raw", tmp_path / "shards", CROP, 20, workers=1)
+    write_shards(tmp_path / "raw", tmp_path / "shards", SETTINGS, workers=1)
     ours, theirs = hashes(tmp_path / "shards"), hashes(shards)
     assert {n: h for n, h in ours.items() if n != "index.json"} == {
         n: h for n, h in theirs.items() if n != "index.json"
@@ -111,7 +112,7 @@ def test_the_cut_of_raw_files_does_not_show(raw, shards, tmp_path, monkeypatch):
 
 
 def test_a_second_run_packs_only_what_is_missing_or_wrong(raw, tmp_path, monkeypatch):
-    tasks = plan_shards(raw, tmp_path, CROP, 20)
+    tasks = plan_shards(raw, tmp_path, SETTINGS)
     for task in tasks[:3]:
         assert pack_shard(task).samples == task.last - task.first
         assert is_packed(task)
@@ -126,17 +127,19 @@ KILLED = """
 import os, signal, sys, threading
 from pathlib import Path
 from pipeline.codec import CropSettings
+from pipeline.packing import ShardSettings
 from pipeline.shards import write_shards
 threading.Timer(float(sys.argv[3]), os.kill, (os.getpid(), signal.SIGKILL)).start()
 raw, folder = map(Path, sys.argv[1:3])
-write_shards(raw, folder, CropSettings(64, 95), 2, engine="threads", workers=1)
+write_shards(raw, folder, ShardSettings(CropSettings(64, 95), 2), "threads", workers=1)
 os._exit(0)
 """
 
 
 def test_sigkill_at_20_random_moments_then_again_gives_the_same_bytes(raw, tmp_path):
     whole, again = tmp_path / "whole", tmp_path / "again/shards"
-    write_shards(raw, whole, CROP, 2, engine="threads", workers=1)
+    pairs = replace(SETTINGS, samples=2)
+    write_shards(raw, whole, pairs, engine="threads", workers=1)
     moments = np.random.default_rng(0)
     killed = 0
     while killed < 20:
@@ -148,7 +151,7 @@ def test_sigkill_at_20_random_moments_then_again_gives_the_same_bytes(raw, tmp_p
         if code == 0:  # it got to the end before: it must be whole, and the next one begins anew
             assert hashes(again) == hashes(whole)
             shutil.rmtree(again)
-    write_shards(raw, again, CROP, 2, engine="threads", workers=1)
+    write_shards(raw, again, pairs, engine="threads", workers=1)
     assert hashes(again) == hashes(whole)
     assert os.listdir(tmp_path / "again") == ["shards"]
 
@@ -178,7 +181,7 @@ def test_every_bad_image_is_named_and_nothing_is_left(raw, tmp_path):
         raw, tmp_path / "spoiled", k000005=good[: len(good) // 2], k000031=b"GIF89a", k000070=b""
     )
     with pytest.raises(PipelineError) as raised:
-        write_shards(spoiled, tmp_path / "shards", CROP, 20, engine="threads", workers=2)
+        write_shards(spoiled, tmp_path / "shards", SETTINGS, engine="threads", workers=2)
     message = str(raised.value)
     assert message.startswith("3 of the 84 images in")
     for part in (
@@ -195,7 +198,7 @@ def test_labels_without_images_say_what_is_missing(celeba, tmp_path):
     (celeba / "Img/img_align_celeba.zip").unlink()
     write_raw(FolderSource(celeba), tmp_path / "raw")
     with pytest.raises(PipelineError, match=r"put img_align_celeba\.zip beside"):
-        write_shards(tmp_path / "raw", tmp_path / "shards", CROP, 20, workers=1)
+        write_shards(tmp_path / "raw", tmp_path / "shards", SETTINGS, workers=1)
 
 
 def test_a_key_that_webdataset_would_cut_is_refused(raw, tmp_path, monkeypatch):
@@ -203,18 +206,35 @@ def test_a_key_that_webdataset_would_cut_is_refused(raw, tmp_path, monkeypatch):
         key_of("photo.of.me.jpg")
 
 
-def test_packing_imports_neither_torch_nor_webdataset():
-    code = "import sys, pipeline.shards; print(*sys.modules)"
-    loaded = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
-    ).stdout.split()
-    assert not {"torch", "webdataset", "matplotlib", "pydantic", "typer"} & set(loaded)
+LEAN = """
+import sys
+from pathlib import Path
+from pipeline.codec import CropSettings
+from pipeline.packing import ShardSettings, pack_shard
+from pipeline.shards import plan_shards
+raw, folder = map(Path, sys.argv[1:])
+for task in plan_shards(raw, folder, ShardSettings(CropSettings(178), 20)):
+    assert pack_shard(task).samples
+status = Path("/proc/self/status")  # there is none on macOS
+peak = int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024 if status.exists() else 0
+print(peak, *sys.modules)
+"""
+
+
+def test_a_worker_imports_little_and_needs_little_memory(raw, tmp_path):
+    peak, *loaded = subprocess.run(
+        [sys.executable, "-c", LEAN, raw, tmp_path],
+        capture_output=True, text=True, cwd=ROOT, check=True,
+    ).stdout.split()  # fmt: skip
+    heavy = {"torch", "webdataset", "matplotlib", "pydantic", "typer", "pandas", "pyarrow.compute"}
+    assert not heavy & set(loaded)
+    assert float(peak) < 120  # MB
 
 
 @real_sample
 def test_real_crops_are_rows_20_to_197_of_the_original(tmp_path):
     write_raw(FolderSource(CELEBA_SAMPLE), tmp_path / "raw")
-    write_shards(tmp_path / "raw", tmp_path / "shards", CropSettings(178, 95), 1000)
+    write_shards(tmp_path / "raw", tmp_path / "shards", ShardSettings(CropSettings(178, 95), 1000))
     archive = zipfile.ZipFile(CELEBA_SAMPLE / "Img/img_align_celeba.zip")
     members = {name.rpartition("/")[2]: name for name in archive.namelist()}
     differences = []
@@ -225,4 +245,5 @@ def test_real_crops_are_rows_20_to_197_of_the_original(tmp_path):
         original = simplejpeg.decode_jpeg(archive.read(members[f"{row['key']}.jpg"]))
         differences.append(np.abs(crop.astype(int) - original[20:198]).mean())
     assert len(differences) == 300
+    print(f"mean absolute difference {np.mean(differences):.4f}, largest {np.max(differences):.4f}")
     assert np.mean(differences) < 1.5 and np.max(differences) < 4

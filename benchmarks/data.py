@@ -1,13 +1,19 @@
 """Packing crops into shards: ours, its peers, and the codec alone, on the same cores.
 
-    python benchmarks/shards.py [--images 20000] [--runs 3] [--workers 2]
+    python benchmarks/data.py [--images 20000] [--runs 3] [--workers 2] [--raw FOLDER]
 
 Every writer reads the same raw parquet of synthetic faces, cuts the centre 178 x 178 and stores
 it as JPEG (quality 95, 4:2:0) with its labels, in shards of 1,000. Every writer runs in as many
 processes as there are workers, each with its part of the shards; imports are not counted. The
-limit decodes, crops and encodes what lies in memory and writes nothing. Peers that are not
-installed are left out (pip install webdataset litdata mosaicml-streaming datasets). Quoted are
-medians over the runs, in which the writers take turns.
+limit decodes, crops and encodes what lies in memory and writes nothing: no writer with that codec
+can be faster. The last row is what a user sees: one call of `write_shards`, with the start of its
+workers, their imports and the index. Quoted are medians over the runs, in which the writers take
+turns; the peak is that of a worker.
+
+Peers that are not installed are left out (pip install webdataset litdata datasets). MosaicML's
+package pins other versions: run this once more with the Python of an environment that holds
+mosaicml-streaming and what ours needs to pack; the limit makes the two tables comparable.
+The statistics are measured by `annotations.py`, drawing faces by `portraits.py`.
 """
 
 import argparse
@@ -23,24 +29,25 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipeline.codec import CropSettings
 from pipeline.crops import crop_portrait
-from pipeline.packing import ShardTask, _read_rows, pack_shard
-from pipeline.raw import write_raw
-from pipeline.shards import plan_shards
-from pipeline.sources.synthetic import SyntheticSource
+from pipeline.packing import ShardSettings, ShardTask, pack_shard, read_rows
+from pipeline.shards import plan_shards, write_shards
 
 CROP = CropSettings(178)
+SETTINGS = ShardSettings(CROP, samples=1000)
 Tasks = list[ShardTask]
+Measured = tuple[float, float, float]
+"""Images a second, CPU microseconds an image, peak MB of a worker."""
+
+LIMIT, PILLOW, WHOLE = "codec alone (limit)", "webdataset + Pillow", "ours, whole call"
 
 
 def rows(tasks: Tasks) -> Iterator[tuple[str, bytes, list[int]]]:
     """Key, image bytes and labels of all rows of the tasks."""
     for task in tasks:
-        for _, name, data, _, labels in _read_rows(task):
-            yield name.removesuffix(".jpg"), data, labels.astype(int).tolist()
+        for row in read_rows(task):
+            yield row.name.removesuffix(".jpg"), bytes(row.image), list(map(int, row.labels))
 
 
 def pillow_crop(data: bytes) -> bytes:
@@ -63,7 +70,11 @@ def codec_alone(tasks: Tasks, folder: Path) -> Callable[[], None]:
 
 
 def ours(tasks: Tasks, folder: Path) -> Callable[[], None]:
-    return lambda: [pack_shard(task) for task in tasks] and None
+    def work() -> None:
+        for task in tasks:
+            pack_shard(task)
+
+    return work
 
 
 def webdataset_writer(crop: Callable[[bytes], bytes]) -> Callable[[Tasks, Path], Any]:
@@ -131,9 +142,9 @@ def hub_parquet(tasks: Tasks, folder: Path) -> Callable[[], None]:
 
 
 WRITERS: dict[str, Callable[[Tasks, Path], Callable[[], None]]] = {
-    "codec alone (limit)": codec_alone,
+    LIMIT: codec_alone,
     "ours": ours,
-    "webdataset + Pillow": webdataset_writer(pillow_crop),
+    PILLOW: webdataset_writer(pillow_crop),
     "webdataset + simplejpeg": webdataset_writer(lambda data: crop_portrait(data, CROP)),
     "MosaicML MDS + simplejpeg": mds,
     "litdata + simplejpeg": litdata,
@@ -153,25 +164,30 @@ def worker(name: str, tasks: Tasks, folder: Path, barrier: Any, answers: Any) ->
     barrier.wait()
     start = time.process_time()
     work()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    answers.put((time.process_time() - start, peak))
+    answers.put((time.process_time() - start, peak_memory()))
 
 
-def measure(name: str, raw: Path, workers: int, place: Path) -> tuple[float, float, float] | str:
-    """(images a second, CPU microseconds an image, peak MB of a worker), or why not."""
+def peak_memory() -> float:
+    """Of this process, MB. On Linux getrusage counts what its parent had before it began, too."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def measure(name: str, raw: Path, workers: int, place: Path) -> Measured | str:
+    """What a writer takes, or why there is none."""
     folder = place / "out"
-    tasks = plan_shards(raw, folder, CROP, 1000)
-    parts = np.array_split(np.arange(len(tasks)), workers)
+    folder.mkdir()
+    tasks = plan_shards(raw, folder, SETTINGS)
     spawn = multiprocessing.get_context("spawn")
     barrier, answers = spawn.Barrier(workers + 1), spawn.Queue()
-    processes = []
-    for i, part in enumerate(parts):
-        own = folder if name == "ours" else folder / str(i)
-        mine = [tasks[j] for j in part]
-        processes.append(
-            spawn.Process(target=worker, args=(name, mine, folder / str(i), barrier, answers))
+    processes = [
+        spawn.Process(
+            target=worker, args=(name, tasks[i::workers], folder / str(i), barrier, answers)
         )
-        own.mkdir(parents=True, exist_ok=True) if name == "ours" else None
+        for i in range(workers)
+    ]
     for process in processes:
         process.start()
     barrier.wait()
@@ -187,6 +203,28 @@ def measure(name: str, raw: Path, workers: int, place: Path) -> tuple[float, flo
     return images / seconds, sum(g[0] for g in got) / images * 1e6, max(g[1] for g in got)
 
 
+def whole_call(raw: Path, workers: int, folder: Path, answers: Any) -> None:
+    """`write_shards` in a process of its own, so that its workers alone are its children."""
+    start = time.perf_counter()
+    index = write_shards(raw, folder, SETTINGS, workers=workers)
+    images, seconds = sum(index["counts"].values()), time.perf_counter() - start
+    own, children = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    cpu = sum(used.ru_utime + used.ru_stime for used in (own, children))
+    answers.put((images / seconds, cpu / images * 1e6, children.ru_maxrss / 1024))
+
+
+def measure_whole(raw: Path, workers: int, place: Path) -> Measured:
+    """What a user sees, from the call to the index."""
+    spawn = multiprocessing.get_context("spawn")
+    answers = spawn.Queue()
+    process = spawn.Process(target=whole_call, args=(raw, workers, place / "whole", answers))
+    process.start()
+    got: Measured = answers.get()
+    process.join()
+    shutil.rmtree(place / "whole")
+    return got
+
+
 def main() -> None:
     """Draw the faces, let the writers take turns, print the table."""
     parser = argparse.ArgumentParser(
@@ -197,34 +235,40 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--raw", type=Path, help="raw parquet to use instead of drawing faces")
     options = parser.parse_args()
+    from pipeline.raw import write_raw  # here, for every worker imports this file
+    from pipeline.sources.synthetic import SyntheticSource
+
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         raw = options.raw or place / "raw"
         if not options.raw:
             write_raw(SyntheticSource(options.images, 1, 1, seed=0), raw)
-        results: dict[str, list[tuple[float, float, float]]] = {name: [] for name in WRITERS}
+        results: dict[str, list[Measured]] = {name: [] for name in (*WRITERS, WHOLE)}
         missing: dict[str, str] = {}
         for _ in range(options.runs):
-            for writer in WRITERS:
-                if writer not in missing:
-                    got = measure(writer, raw, options.workers, place)
-                    if isinstance(got, str):
-                        missing[writer] = got
-                    else:
-                        results[writer].append(got)
-    limit = statistics.median(r[0] for r in results["codec alone (limit)"])
-    pillow = results["webdataset + Pillow"]
-    base = statistics.median(r[0] for r in pillow) if pillow else float("nan")
-    print(f"{'writer':30} images/s  of limit  x webdataset+Pillow  CPU us/image  peak MB")
-    for writer, runs in results.items():
-        if runs:
-            rate, cpu, peak = (statistics.median(column) for column in zip(*runs, strict=True))
-            print(
-                f"{writer:30} {rate:8,.0f}  {rate / limit:8.2f}  {rate / base:19.2f}"
-                f"  {cpu:12,.0f}  {peak:7,.0f}"
-            )
-        else:
-            print(f"{writer:30} left out: {missing[writer]}")
+            for writer in [name for name in WRITERS if name not in missing]:
+                got = measure(writer, raw, options.workers, place)
+                if isinstance(got, str):
+                    missing[writer] = got
+                else:
+                    results[writer].append(got)
+            results[WHOLE].append(measure_whole(raw, options.workers, place))
+    medians = {
+        writer: [statistics.median(column) for column in zip(*runs, strict=True)]
+        for writer, runs in results.items()
+        if runs
+    }
+    limit, pillow = medians[LIMIT], medians.get(PILLOW, [float("nan")] * 3)
+    print(f"{'':30}          by the clock            by CPU time")
+    print(f"{'writer':30} images/s  limit  Pillow  us/image  limit  Pillow  peak MB")
+    for writer, (rate, cpu, peak) in medians.items():
+        print(
+            f"{writer:30} {rate:8,.0f}  {rate / limit[0]:5.2f}  {rate / pillow[0]:6.2f}"
+            f"  {cpu:8,.0f}  {limit[1] / cpu:5.2f}  {pillow[1] / cpu:6.2f}  {peak:7,.0f}"
+        )
+    for writer, reason in missing.items():
+        print(f"{writer:30} left out: {reason}")
+    print(f"(shares of the limit, multiples of {PILLOW})")
 
 
 if __name__ == "__main__":
