@@ -1,13 +1,13 @@
 """One shard, which may be damaged anywhere, against its rows of the index.
 
-Every member is read and decoded. After damage the next sound header is looked for. A hash names no
-sample: where it differs, crops are compared with those made anew from the raw files.
+Every member is read, every crop decoded and its crc32 compared. After damage the next sound header
+is looked for.
 """
 
 import io
+import zlib
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -19,18 +19,14 @@ from pydantic import BaseModel, ValidationError
 
 from pipeline.attributes import CELEBA_ORDER
 from pipeline.codec import BadImage, CropSettings, decode_crop
-from pipeline.crops import crop_portrait
-from pipeline.errors import PipelineError
 from pipeline.faults import Notes
 from pipeline.labels import label_matrix
-from pipeline.raw import open_parquet
 from pipeline.tar import BLOCK, RECORD
 
 LARGEST_JSON = 64 << 10
 """Bytes read at most of a JSON file inside a shard."""
 
 MOST_STRANGERS = 1000
-ROWS_AT_ONCE = 128
 
 
 class Sample(BaseModel, strict=True):
@@ -59,10 +55,8 @@ class ShardInspector:
         self.places = {name: place for place, name in enumerate(self.names)}
         self.labels = label_matrix(rows)
         self.identities: list[int | None] = rows["celeb_id"].to_pylist()
+        self.crc32: list[int] = rows["crc32"].to_pylist()
         self.pixels = np.empty((crop.size, crop.size, 3), np.uint8)
-        self.images: dict[str, Member] = {}
-        """The crops that can be decoded, by key."""
-
         self.unsound: set[str] = set()
         """Names whose header is damaged."""
 
@@ -164,7 +158,7 @@ class ShardInspector:
         if member.name.endswith(".json"):
             texts = self._json_texts(self._read(member.offset, min(member.size, LARGEST_JSON)), row)
         else:
-            texts = self._image_texts(member)
+            texts = self._image_texts(member, row)
         for text in texts:
             self._note(member.name, text)
 
@@ -186,7 +180,7 @@ class ShardInspector:
         if stem(sample.path) != self.keys[row]:
             yield f"path is {sample.path!r}"
 
-    def _image_texts(self, member: Member) -> Iterator[str]:
+    def _image_texts(self, member: Member, row: int) -> Iterator[str]:
         side, kind = self.crop.size, self.crop.format
         if member.size > 4 * side**2 + (64 << 10):  # more than any format takes, even for noise
             yield f"image has {member.size:,} bytes"
@@ -203,18 +197,8 @@ class ShardInspector:
         except Exception as error:  # each codec raises its own
             yield f"image is damaged ({error})"
         else:
-            self.images[self.keys[self.places[member.name] // 2]] = member
-
-    def compare_with_raw(self, raw: tuple[Path, ...]) -> None:
-        """Note the sound images that are not, byte for byte, the crops of the raw files."""
-        # What the raw files have of faults is not the shard's.
-        with suppress(PipelineError, pa.ArrowException, OSError):
-            for name, data in wanted_images(raw, self.images):
-                image = self.images[stem(name)]
-                with suppress(ValueError):
-                    made_anew = crop_portrait(data, self.crop, name)
-                    if made_anew != self._read(image.offset, image.size):
-                        self._note(image.name, f"image is not the crop of the raw {name}")
+            if zlib.crc32(data) != self.crc32[row]:
+                yield "image is not the one that was packed, by its crc32"
 
     def _note(self, name: str, text: str) -> None:
         self.notes.add(self.path.name, text, name.partition(".")[0])
@@ -274,18 +258,6 @@ def named_images(images: pa.StructArray) -> Iterator[tuple[str, bytes]]:
         name, data = image["path"].as_py(), image["bytes"].as_py()
         if name is not None and data is not None:
             yield name, data
-
-
-def wanted_images(files: Iterable[Path], keys: dict[str, Member]) -> Iterator[tuple[str, bytes]]:
-    """Raw images by key, reading the row groups alone that hold one."""
-    for path in files:
-        with open_parquet(path) as file:
-            for group in range(file.metadata.num_row_groups):
-                names = file.read_row_group(group, ["image.path"])["image"].to_pylist()
-                if any(stem(image["path"]) in keys for image in names if image):
-                    for batch in file.iter_batches(ROWS_AT_ONCE, [group], ["image"]):
-                        images = named_images(batch["image"])
-                        yield from (image for image in images if stem(image[0]) in keys)
 
 
 def stem(name: str) -> str:
