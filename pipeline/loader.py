@@ -1,26 +1,32 @@
 """From shards to batches: samples fetched by offset, decoded by threads into one uint8 array.
 
-The tars are read through `index.parquet`, so the order of an epoch is any permutation, every
-sample comes exactly once, and an epoch goes on from any batch. Threads suffice: the codec lets
-go of the interpreter's lock, and nothing is copied between processes.
+The tars are read through `index.parquet`, so an epoch is a list of arrays of rows, one a batch,
+and goes on from any of them. `cut` makes that list: the order, a permutation of (seed, epoch), is
+cut into global batches, the rest last; each rank takes its nearly equal part of every one. A rest
+of fewer samples than ranks joins the batch before it. So every sample comes exactly once over all
+ranks, every rank makes the same number of steps, and none of them is empty. Threads suffice: the
+codec lets go of the interpreter's lock, and nothing is copied between processes.
 """
 
-import os
+import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipeline.codec import BadImage, decode_crop
 from pipeline.engines import available_cpus
 from pipeline.errors import PipelineError
-from pipeline.index import read_index
+from pipeline.foreign import index_foreign, is_foreign
+from pipeline.index import INDEX_SCHEMA, read_index, read_rows
 from pipeline.labels import label_matrix, numbers
+from pipeline.shard_files import ShardFiles
 
 BATCHES_AHEAD = 3
 """Batches being decoded while the newest one is used."""
@@ -41,38 +47,36 @@ class Batch:
 
 
 class ShardReader:
-    """The samples of one split of a shard folder.
+    """The samples of one split of a shard folder, on this disk or (a UPath) behind a URL.
 
-    Raises PipelineError where the folder is no shard folder, the split is empty or a shard
-    named by the index is missing.
+    Tars without an index of ours are indexed first (`pipeline.foreign`). Raises PipelineError
+    where the folder is no shard folder, the split is empty, or a shard named by the index is
+    missing or of another size.
     """
 
     def __init__(self, folder: Path, split: str, threads: int | None = None) -> None:
-        index = read_index(folder)
-        self.size: int = index["size"]
-        """Side of the crops, px."""
-        table = pq.read_table(folder / "index.parquet", filters=pc.field("split") == split)
+        index, table = _read_split(folder, split)
         if not len(table):
             raise PipelineError(f"{folder} holds no samples of the split {split!r}.")
+        try:
+            self.size: int = index["size"]
+            """Side of the crops, px."""
+            records = {shard["name"]: shard for shard in index["shards"][split]}
+        except (KeyError, TypeError) as error:
+            raise _odd_index(folder, repr(error)) from error
+        shards = pc.index_in(table["shard"], pa.array(records, pa.string()))
+        if shards.null_count:
+            raise _odd_index(folder, "it lacks a shard of index.parquet")
         self.folder, self.split = folder, split
         self.threads = threads or available_cpus()
         self.keys: list[str] = table["key"].to_pylist()
         self.celeb_id: np.ndarray = numbers(table["celeb_id"].fill_null(-1))
         self.labels = label_matrix(table)
-        shards = table["shard"].combine_chunks().dictionary_encode()
-        self._shard: np.ndarray = np.from_dlpack(shards.indices)
+        self._shard: np.ndarray = numbers(shards)
         self._offset: np.ndarray = numbers(table["offset"])
         self._length: np.ndarray = numbers(table["length"])
-        self._paths = [folder / name for name in shards.dictionary.to_pylist()]
-        self._files: list[int] = []
-        for path in self._paths:
-            try:
-                self._files.append(os.open(path, os.O_RDONLY))
-            except OSError as error:
-                self.close()
-                raise PipelineError(
-                    f"{path} cannot be read ({error.strerror}); run `pipeline shard` again."
-                ) from error
+        self._crc32 = numbers(table["crc32"]) if "crc32" in table.column_names else None
+        self._files = ShardFiles(folder, list(records.values()))
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -85,38 +89,48 @@ class ShardReader:
 
     def close(self) -> None:
         """Close the shard files."""
-        while self._files:
-            os.close(self._files.pop())
+        self._files.close()
 
-    def batches(self, order: np.ndarray, batch_size: int) -> Iterator[Batch]:
-        """The samples at the rows `order` ([N] int64), `batch_size` at a time, the rest last."""
+    def batches(self, parts: Sequence[np.ndarray]) -> Iterator[Batch]:
+        """A batch for each of `parts` (rows, int64 [B]), in their order.
+
+        Raises PipelineError where an image is damaged or of another size, with shard and key.
+        """
         with ThreadPoolExecutor(self.threads, "decode") as pool:
             waiting: deque[tuple[Batch, list[Future[None]]]] = deque()
-            for start in range(0, len(order), batch_size):
-                waiting.append(self._begin(pool, order[start : start + batch_size]))
+            for rows in parts:
+                waiting.append(self._begin(pool, rows))
                 if len(waiting) > BATCHES_AHEAD:
                     yield _finish(waiting.popleft())
             while waiting:
                 yield _finish(waiting.popleft())
 
+    def encoded(self, row: int) -> bytes:
+        """The image file of a sample, as it lies in its shard."""
+        shard, offset, length = self._shard[row], self._offset[row], self._length[row]
+        return self._files.read(int(shard), int(offset), int(length))
+
     def _begin(
         self, pool: ThreadPoolExecutor, rows: np.ndarray
     ) -> tuple[Batch, list[Future[None]]]:
+        self._files.want(self._shard[rows].tolist())
         images = np.empty((len(rows), self.size, self.size, 3), np.uint8)
         parts = np.array_split(np.arange(len(rows)), min(self.threads, len(rows)))
         futures = [pool.submit(self._decode, rows[part], images[part[0] :]) for part in parts]
         return Batch(images, self.labels[rows], rows), futures
 
     def _decode(self, rows: np.ndarray, images: np.ndarray) -> None:
-        for image, row in zip(images, rows, strict=False):
-            shard = self._shard[row]
-            data = os.pread(self._files[shard], self._length[row], self._offset[row])
+        for image, row in zip(images, rows.tolist(), strict=False):
+            data = self.encoded(row)
             try:
+                if self._crc32 is not None and zlib.crc32(data) != self._crc32[row]:
+                    raise BadImage("is damaged (its crc32 is not the index's)")
                 decode_crop(data, image)
             except BadImage as error:
+                path = self._files.paths[self._shard[row]]
                 raise PipelineError(
-                    f"{self._paths[shard]}: the image of {self.keys[row]} {error};"
-                    " run `pipeline shard` again."
+                    f"{path}: the image of {self.keys[row]} {error};"
+                    " copy the shard again or make it anew."
                 ) from error
 
 
@@ -127,6 +141,39 @@ def _finish(begun: tuple[Batch, list[Future[None]]]) -> Batch:
     return batch
 
 
+def _read_split(folder: Path, split: str) -> tuple[dict[str, Any], pa.Table]:
+    """The folder's index.json and the split's rows of index.parquet, or their like."""
+    if is_foreign(folder):
+        return index_foreign(folder, split)
+    index = read_index(folder)
+    table = read_rows(folder, INDEX_SCHEMA.names)
+    return index, table.filter(pc.field("split") == split)
+
+
+def _odd_index(folder: Path, reason: str) -> PipelineError:
+    return PipelineError(
+        f"{folder / 'index.json'} is damaged ({reason}); run `pipeline shard` again."
+    )
+
+
 def epoch_order(samples: int, seed: int, epoch: int) -> np.ndarray:
     """The order of an epoch: a permutation of 0..samples-1 ([N] int64) by seed and epoch alone."""
     return np.random.default_rng([seed, epoch]).permutation(samples)
+
+
+def cut(order: np.ndarray, batch_size: int, rank: int = 0, world: int = 1) -> list[np.ndarray]:
+    """The rows (int64) of each batch of a rank: its part of every global batch of `batch_size`.
+
+    Parts of a batch differ by one sample at most. The last batch is the rest, unless that has
+    fewer samples than there are ranks: then it joins the batch before it. Raises PipelineError
+    where a rank would have to go without a sample.
+    """
+    if world > min(batch_size, len(order)):
+        raise PipelineError(
+            f"{world} processes cannot share batches of {batch_size:,} from {len(order):,} samples:"
+            " each needs one at least; run fewer processes or set a larger batch_size."
+        )
+    starts = np.arange(0, len(order), batch_size)
+    if 0 < len(order) % batch_size < world:
+        starts = starts[:-1]
+    return [np.array_split(batch, world)[rank] for batch in np.split(order, starts[1:])]
