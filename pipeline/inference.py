@@ -2,12 +2,12 @@
 
 import numpy as np
 import torch
+from torch import nn
 
 from pipeline.attributes import CELEBA_TO_MODEL
 from pipeline.augment import to_float
 from pipeline.errors import PipelineError
-from pipeline.loader import ShardReader
-from pipeline.model import FaceAttributes
+from pipeline.loader import ShardReader, cut
 from pipeline.progress import Progress
 
 
@@ -31,14 +31,23 @@ def choose_device(name: str) -> torch.device:
 
 
 def predict_logits(
-    model: FaceAttributes, reader: ShardReader, batch_size: int, device: torch.device
+    model: nn.Module,
+    reader: ShardReader,
+    batch_size: int,
+    device: torch.device,
+    rank: int = 0,
+    world: int = 1,
 ) -> np.ndarray:
-    """Logits of every sample of the split, in its order: float32 [N, 40] in model order."""
+    """Logits of every sample of the split, in its order: float32 [N, 40] in model order.
+
+    One of many processes fills the rows of its own part; the others are 0.
+    """
     model = model.to(device).eval()
-    logits = np.empty((len(reader), len(CELEBA_TO_MODEL)), np.float32)
-    label = f"predict {reader.split}"
-    with torch.inference_mode(), Progress(label, len(reader), "images") as done:
-        for batch in reader.batches(np.arange(len(reader)), batch_size):
+    logits = np.zeros((len(reader), len(CELEBA_TO_MODEL)), np.float32)
+    parts = cut(np.arange(len(reader)), batch_size, rank, world)
+    label, total = f"predict {reader.split}", sum(map(len, parts))
+    with torch.inference_mode(), Progress(label, total, "images", rank == 0) as done:
+        for batch in reader.batches(parts):
             images = torch.from_numpy(batch.images).to(device)
             logits[batch.rows] = model(to_float(images)).float().cpu().numpy()
             done(len(batch.rows))

@@ -1,5 +1,7 @@
 """The network: one timm backbone and seven heads, one a face region.
 
+Images in [0, 1] go in; where the backbone's weights want another scale, that is its first step.
+
 Saved as `model.safetensors` (weights) and `model.json` (all that is needed to rebuild and to
 feed it). Logits come in model order; sigmoid is applied where probabilities leave the network.
 """
@@ -7,16 +9,18 @@ feed it). Logits come in model order; sigmoid is applied where probabilities lea
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import timm
 import torch
 from safetensors.torch import load_file, save_file
+from timm.models import PretrainedCfg
 from torch import nn
 
 from pipeline.atomic import new_file, write_json
 from pipeline.attributes import MODEL_ORDER, REGIONS
 from pipeline.errors import PipelineError
+from pipeline.params import Params
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,52 @@ class Architecture:
     options: dict[str, Any] = field(default_factory=dict)
     """Further arguments of `timm.create_model`."""
 
+    drop_path: float = 0.0
+    """Stochastic depth: the rate of the deepest block; it grows from 0 at the first."""
+
+    mean: list[float] | None = None
+    """Of the channels R, G, B that the backbone expects at 0; None: it takes [0, 1] as it is."""
+
+    std: list[float] | None = None
+    """What the backbone expects as 1, likewise. Given with `mean`, or not at all."""
+
+
+def architecture_of(settings: Params, size: int) -> Architecture:
+    """The network that params ask for, for crops of `size` px.
+
+    Weights other than its own random ones want the normalisation that timm names for them.
+    Raises PipelineError where timm has no such model or tag.
+    """
+    backbone = settings.backbone
+    config = pretrained_config(backbone.name) if backbone.weights else None
+    return Architecture(
+        backbone=backbone.name,
+        image_size=size,
+        options=backbone.options,
+        drop_path=backbone.drop_path,
+        mean=list(config.mean) if config else None,
+        std=list(config.std) if config else None,
+        **settings.heads.model_dump(),
+    )
+
+
+def pretrained_config(backbone: str) -> PretrainedCfg:
+    """What timm knows of a model's weights (`NAME` or `NAME.TAG`): the Hub's repo, mean, std.
+
+    A model without weights of its own has timm's defaults. Raises PipelineError where the model
+    has no such tag.
+    """
+    try:
+        config = timm.models.get_pretrained_cfg(backbone, allow_unregistered=True)
+    except RuntimeError as error:
+        name = backbone.partition(".")[0]
+        tags = [full.removeprefix(f"{name}.") for full in timm.list_pretrained(f"{name}.*")]
+        raise PipelineError(
+            f"timm cannot build backbone.name {backbone!r}: {str(error).rstrip('.')}"
+            + (f"; its tags are {', '.join(tags)}." if tags else ".")
+        ) from error
+    return config or PretrainedCfg()
+
 
 class FaceAttributes(nn.Module):
     """Images [B, 3, S, S] float in [0, 1] -> logits [B, 40] in model order.
@@ -45,11 +95,24 @@ class FaceAttributes(nn.Module):
     Raises PipelineError where timm does not know the backbone or it refuses the input size.
     """
 
+    scale: torch.Tensor | None
+    shift: torch.Tensor | None
+
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
-        self.backbone = _create_backbone(architecture)
-        features = int(self.backbone.num_features)  # type: ignore[arg-type]
+        self._frozen = False
+        scale = shift = None
+        if architecture.mean is not None and architecture.std is not None:
+            mean, std = (
+                torch.tensor(v).view(3, 1, 1) for v in (architecture.mean, architecture.std)
+            )
+            scale, shift = 1 / std, -mean / std
+        # Not among the saved weights: they follow from the architecture.
+        self.register_buffer("scale", scale, persistent=False)
+        self.register_buffer("shift", shift, persistent=False)
+        self.backbone = create_backbone(architecture)
+        features = _count_features(self.backbone, architecture)
         self.heads = nn.ModuleDict(
             {
                 region: _create_head(features, len(names), architecture)
@@ -58,28 +121,80 @@ class FaceAttributes(nn.Module):
         )
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.scale is not None and self.shift is not None:
+            images = images * self.scale + self.shift
         features = self.backbone(images)
         return torch.cat([head(features) for head in self.heads.values()], dim=1)
 
+    def freeze_backbone(self, frozen: bool) -> None:
+        """Keep the backbone as it is, the averages of its batch norms too, or train it again."""
+        self._frozen = frozen
+        self.backbone.requires_grad_(not frozen)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        if self._frozen:
+            self.backbone.eval()
+        return self
+
     def count_parameters(self) -> dict[str, int]:
-        """Trainable parameters: `total`, `backbone` and `heads`."""
-        backbone = sum(p.numel() for p in self.backbone.parameters() if p.requires_grad)
-        total = sum(p.numel() for p in self.parameters() if p.requires_grad)
+        """Parameters, frozen ones too: `total`, `backbone` and `heads`."""
+        backbone = sum(p.numel() for p in self.backbone.parameters())
+        total = sum(p.numel() for p in self.parameters())
         return {"total": total, "backbone": backbone, "heads": total - backbone}
 
 
-def _create_backbone(architecture: Architecture) -> nn.Module:
-    options = dict(architecture.options)
-    config = timm.models.get_pretrained_cfg(architecture.backbone, allow_unregistered=True)
-    if config is not None and config.fixed_input_size:
-        options["img_size"] = architecture.image_size
+def create_backbone(architecture: Architecture) -> nn.Module:
+    """The backbone alone, its weights random: [B, 3, S, S] -> features [B, F].
+
+    Raises PipelineError where timm does not know it or it refuses the size or an option.
+    """
+    options = backbone_options(architecture)
     try:
-        return timm.create_model(architecture.backbone, num_classes=0, **options)
+        try:
+            # Said even where it is 0: timm's own default for EfficientFormerV2-S2 is 0.02.
+            return timm.create_model(
+                architecture.backbone, drop_path_rate=architecture.drop_path, **options
+            )
+        except TypeError:
+            if architecture.drop_path:
+                raise
+            return timm.create_model(architecture.backbone, **options)  # it has no such thing
     except (RuntimeError, TypeError, ValueError, AssertionError) as error:
         raise PipelineError(
             f"timm cannot build backbone.name {architecture.backbone!r} with"
-            f" {options or 'no options'}: {error}."
+            f" {architecture.options or 'no options'} and drop_path {architecture.drop_path:g}"
+            f" at {architecture.image_size} px: {error}."
         ) from error
+
+
+def backbone_options(architecture: Architecture) -> dict[str, Any]:
+    """The arguments of `timm.create_model` that decide which weights the backbone has."""
+    options = {"num_classes": 0, **architecture.options}
+    if pretrained_config(architecture.backbone).fixed_input_size:
+        options["img_size"] = architecture.image_size
+    return options
+
+
+def _count_features(backbone: nn.Module, architecture: Architecture) -> int:
+    """How many features come out, found by looking: timm's models do not agree on its name.
+
+    Raises PipelineError where the backbone does not take images of that size.
+    """
+    backbone.eval()  # so that batch norms and the random state stay as they are
+    try:
+        with torch.no_grad():
+            features = backbone(torch.zeros(1, 3, architecture.image_size, architecture.image_size))
+        if features.ndim != 2:
+            raise RuntimeError(f"its features have the shape {list(features.shape)}")
+    except RuntimeError as error:
+        raise PipelineError(
+            f"backbone.name {architecture.backbone!r} does not work on images of"
+            f" {architecture.image_size} px: {error}; choose another shards.size or backbone."
+        ) from error
+    backbone.train()
+    return int(features.shape[1])
 
 
 def _create_head(features: int, outputs: int, architecture: Architecture) -> nn.Sequential:

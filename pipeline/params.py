@@ -80,6 +80,8 @@ class Shards(Section):
 
 class Backbone(Section):
     name: str
+    weights: str | None
+    drop_path: BelowOne
     options: dict[str, int | float | bool | str]
 
 
@@ -101,6 +103,10 @@ class Augment(Section):
     saturation: BelowOne
     hue: Annotated[float, Field(ge=0, le=0.5)]
     flip: Share
+    scale: BelowOne
+    rotate: Annotated[float, Field(ge=0, le=180)]
+    shift: BelowOne
+    blur: Annotated[float, Field(ge=0, le=10)]
 
 
 class Train(Section):
@@ -110,18 +116,36 @@ class Train(Section):
     weight_decay: NotNegative
     warmup: Share
     schedule: Literal["constant", "cosine"]
+    accumulate: Positive
+    clip: NotNegative
+    label_smoothing: BelowOne
+    positive_weights: bool
+    ema: BelowOne
+    frozen_epochs: Count
+    keep: Literal["last", "best"]
     seed: Count
     device: Literal["auto", "cpu", "cuda", "mps"]
+    precision: Literal[32, "bf16-mixed", "16-mixed"]
+    channels_last: bool
+    compile: bool
+    checkpoint: Positive
 
 
 class Evaluate(Section):
+    split: Literal["train", "valid", "test"]
     batch_size: Positive
     threshold: Annotated[float, Field(gt=0, lt=1)]
+    choose: Literal["accuracy", "f1"]
+    resamples: Count
 
 
 class Export(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
     precision: Literal["float16", "float32"]
+    variants: list[Literal["int8", "palette6", "palette4"]]
+    images: Positive
+    min_agreement: Share
+    max_difference: Share
 
 
 class Params(Section):
@@ -189,7 +213,7 @@ def changes(old: Path, new: Path) -> dict[str, tuple[Any, Any]]:
     values = []
     for path in (old, new):
         try:
-            values.append(_flatten(YAML(typ="safe", pure=True).load(path)))
+            values.append(flatten(YAML(typ="safe", pure=True).load(path)))
         except (OSError, YAMLError):
             values.append({})
     keys = [*values[1], *(key for key in values[0] if key not in values[1])]
@@ -197,10 +221,10 @@ def changes(old: Path, new: Path) -> dict[str, tuple[Any, Any]]:
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
     if not isinstance(value, dict) or not value:
         return {prefix: value} if prefix else {}
     flat: dict[str, Any] = {}
     for key, inner in value.items():
-        flat |= _flatten(inner, f"{prefix}.{key}" if prefix else str(key))
+        flat |= flatten(inner, f"{prefix}.{key}" if prefix else str(key))
     return flat

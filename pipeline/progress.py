@@ -2,6 +2,7 @@
 
 import sys
 import time
+from datetime import timedelta
 from types import TracebackType
 
 from tqdm import tqdm
@@ -12,12 +13,13 @@ SECONDS_BETWEEN_LINES = 10.0
 class Progress:
     """Count units of work. `with Progress("pack", 100, "images") as done: done(25)`."""
 
-    def __init__(self, label: str, total: int, unit: str) -> None:
+    def __init__(self, label: str, total: int, unit: str, shown: bool = True) -> None:
         self.label, self.total, self.unit = label, total, unit
+        self.shown = shown
         self.count = 0
         self._note = ""
         self._start = self._last = time.monotonic()
-        self._bar = tqdm(total=total, desc=label, unit=f" {unit}") if sys.stderr.isatty() else None
+        self._bar = tqdm(total=total, desc=label, unit=f" {unit}") if self._has_bar() else None
 
     def __call__(self, units: int = 1, note: str = "") -> None:
         """Say that `units` more are done; `note` is shown behind the count."""
@@ -26,15 +28,20 @@ class Progress:
         if self._bar is not None:
             self._bar.set_postfix_str(self._note, refresh=False)
             self._bar.update(units)
-        elif time.monotonic() - self._last > SECONDS_BETWEEN_LINES:
+        elif self.shown and time.monotonic() - self._last > SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
             self._print_line()
 
+    def _has_bar(self) -> bool:
+        return self.shown and sys.stderr.isatty()
+
     def _print_line(self) -> None:
         seconds = max(time.monotonic() - self._start, 1e-9)
+        left = (self.total - self.count) * seconds / max(self.count, 1)
+        ahead = f", {timedelta(seconds=round(left))} left" if self.count < self.total else ""
         print(
             f"{self.label}: {self.count:,} of {self.total:,} {self.unit}"
-            f" ({self.count / seconds:,.0f}/s) {self._note}".rstrip(),
+            f" ({self.count / seconds:,.0f}/s{ahead}) {self._note}".rstrip(),
             file=sys.stderr,
             flush=True,
         )
@@ -50,5 +57,5 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.close()
-        elif kind is None:
+        elif self.shown and kind is None:
             self._print_line()

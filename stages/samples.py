@@ -58,7 +58,7 @@ def samples(
         if not fitting.any():
             raise PipelineError(f"No sample of the split {split} is {asked}; ask for less.")
         rows = np.sort(rng.permutation(np.flatnonzero(fitting))[:count])
-        [crops] = [batch.images for batch in reader.batches(rows, len(rows))]
+        [crops] = [batch.images for batch in reader.batches([rows])]
         captions = []
         for row in rows:
             held = [readable(CELEBA_ORDER[i]) for i in np.flatnonzero(reader.labels[row])]
@@ -98,9 +98,15 @@ def _augment(
 
     drawn = draw(settings, len(crops), rng)
     after = augment(to_float(torch.from_numpy(crops)), drawn).mul(255).round().byte()
-    changes = [
-        f"augmented\nbrightness {factors[0]:.2f}\ncontrast {factors[1]:.2f}\n"
-        f"saturation {factors[2]:.2f}\nhue {factors[3]:+.3f}" + ("\nmirrored" if flip else "")
-        for factors, flip in zip(drawn.factors, drawn.flip, strict=True)
-    ]
+    side, changes = crops.shape[1], []
+    for i, (bright, contrast, saturation, hue) in enumerate(drawn.factors):
+        text = ["augmented", f"brightness {bright:.2f}", f"contrast {contrast:.2f}"]
+        text += [f"saturation {saturation:.2f}", f"hue {hue:+.3f}"]
+        text += ["mirrored"] * int(drawn.flip[i])
+        if drawn.warped:
+            zoom, degrees, right, down = drawn.place[i]
+            text += [f"zoom {zoom:.2f}, turn {degrees:+.0f}\N{DEGREE SIGN}"]
+            text += [f"shift {right * side:+.0f}, {down * side:+.0f} px"]
+        text += [f"blur {drawn.blur[i]:.1f} px"] * bool(drawn.radius)
+        changes.append("\n".join(text))
     return after.permute(0, 2, 3, 1).numpy(), changes

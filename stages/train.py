@@ -7,29 +7,54 @@ def train(params: ParamsFile = PARAMS) -> None:
     """Train the network on the shards. Reads data/SOURCE/shards, writes data/model.
 
     Writes model.safetensors (weights), model.json (all that is needed to rebuild and feed the
-    network) and history.csv (losses by epoch).
+    network), history.csv (losses by epoch) and speed.csv (images a second). A run that was
+    killed goes on from its last checkpoint; under torchrun it uses all processes.
     """
+    import hashlib
+    import json
+
+    import timm
+    import torch
+
     from pipeline.atomic import new_directory, write_csv
-    from pipeline.index import read_index
-    from pipeline.model import Architecture, save_model
+    from pipeline.foreign import describe
+    from pipeline.model import architecture_of, save_model
     from pipeline.params import load_params
     from pipeline.training import train as train_network
 
     settings = load_params(params)
     shards = shard_folder(settings.data.source)
-    index = read_index(shards)
-    architecture = Architecture(
-        backbone=settings.backbone.name,
-        options=settings.backbone.options,
-        image_size=index["size"],
-        **settings.heads.model_dump(),
+    index = describe(shards)
+    trained = train_network(
+        architecture_of(settings, index["size"]),
+        shards,
+        settings.train,
+        settings.augment,
+        settings.backbone.weights,
     )
-    model, history = train_network(architecture, shards, settings.train, settings.augment)
+    if trained is None:  # another process writes the results
+        return
+    about = {
+        "source": index["source"],
+        "licence": index["licence"],
+        "weights": trained.origin,
+        "data": {
+            "index_sha256": hashlib.sha256(json.dumps(index).encode()).hexdigest(),
+            "counts": index["counts"],
+        },
+        "recipe": settings.model_dump(include={"backbone", "heads", "augment", "train"}),
+        "versions": {"torch": torch.__version__, "timm": timm.__version__},
+    }
     with new_directory(MODEL) as partial:
-        save_model(model, partial, {"source": index["source"], "licence": index["licence"]})
-        write_csv(partial / "history.csv", history)
-    last, counts = history[-1], model.count_parameters()
+        save_model(trained.model, partial, about)
+        write_csv(partial / "history.csv", trained.history)
+        write_csv(partial / "speed.csv", trained.speed)
+    trained.checkpoints.remove()
+    kept, counts = trained.history[-1], trained.model.count_parameters()
+    if settings.train.keep == "best":
+        kept = min(trained.history, key=lambda row: row["valid_loss"])
     print(
         f"{MODEL}: {counts['total']:,} parameters ({counts['backbone']:,} in the backbone),"
-        f" valid accuracy {last['valid_accuracy']:.2%}, loss {last['valid_loss']:.4f}"
+        f" epoch {kept['epoch']}, valid accuracy {kept['valid_accuracy']:.2%},"
+        f" loss {kept['valid_loss']:.4f}"
     )

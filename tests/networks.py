@@ -1,5 +1,7 @@
 """A small network that behaves like a trained one, its card, and pictures to feed it."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import nn
@@ -20,6 +22,9 @@ SMALL = Architecture(
     depth=1,
     options={"depths": (1, 1, 1, 1), "embed_dims": (16, 24, 32, 48), "num_vit": 1, "mlp_ratios": 4},
 )
+
+NORMALISED = replace(SMALL, mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
+"""The same for weights that want ImageNet's mean and standard deviation."""
 
 ABOUT = About(
     version="1.2",

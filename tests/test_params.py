@@ -4,10 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import PipelineError
+from pipeline.model import FaceAttributes, architecture_of
 from pipeline.params import changes, load_params
 from tests.conftest import ROOT
 
@@ -40,10 +42,23 @@ def test_the_report_recipe_is_the_report():
     assert params.heads.model_dump() == {"width": 1024, "depth": 2, "dropout": 0.0}
     assert params.augment.model_dump() == {
         "brightness": 0.1, "contrast": 0.1, "saturation": 0.1, "hue": 0.05, "flip": 0.5,
+        "scale": 0.0, "rotate": 0.0, "shift": 0.0, "blur": 0.0,
     }  # fmt: skip
-    train = params.train
-    assert (train.epochs, train.batch_size, train.lr, train.weight_decay) == (3, 64, 1e-3, 1e-2)
-    assert (train.schedule, train.warmup) == ("constant", 0.0)
+    assert (params.backbone.weights, params.backbone.drop_path) == (None, 0.0)
+    assert params.train.model_dump(exclude={"seed", "device", "checkpoint"}) == {
+        "epochs": 3, "batch_size": 64, "lr": 1e-3, "weight_decay": 1e-2,
+        "warmup": 0.0, "schedule": "constant",
+        "accumulate": 1, "clip": 0.0, "label_smoothing": 0.0, "positive_weights": False,
+        "ema": 0.0, "frozen_epochs": 0, "keep": "last",
+        "precision": 32, "channels_last": False, "compile": False,
+    }  # fmt: skip
+
+
+def test_the_best_recipe_has_fewer_parameters_than_the_report():
+    params = load_params(ROOT / "recipes/best.yaml")
+    with torch.device("meta"):
+        network = FaceAttributes(architecture_of(params, params.shards.size))
+    assert network.count_parameters()["total"] == 14_096_216
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The command `samples`: who is on the sheet, what stands under them, what augmentation shows."""
 
+import re
 import shutil
 from collections.abc import Callable
 from itertools import chain
@@ -84,7 +85,7 @@ def test_pictures_are_the_crops_of_their_captions(sheet, shards):
     pictures, captions = sheet("--count", "5", "--split", "valid")
     with ShardReader(shards, "valid") as reader:
         rows = np.array([reader.keys.index(key) for key in keys(captions)])
-        [batch] = reader.batches(rows, 5)
+        [batch] = reader.batches([rows])
     np.testing.assert_array_equal(np.stack(pictures), batch.images)
 
 
@@ -113,6 +114,23 @@ def test_augmented_crops_stand_beside_the_crops_they_come_from(sheet):
         assert 0 < (turned if flipped else straight) < 40
         assert (turned < straight) == flipped
     assert 0 < mirrored < 12
+
+
+def test_places_and_blur_stand_under_the_crops_where_asked_for(sheet):
+    _, captions = sheet("--count", "6", "--augmented")
+    assert not any("zoom" in text or "blur" in text for text in captions)
+    params = Path("params.yaml").read_text()
+    for key, value in {"scale": "0.2", "rotate": "15.0", "shift": "0.1", "blur": "1.5"}.items():
+        params = params.replace(f"  {key}: 0.0 ", f"  {key}: {value} ")
+    Path("params.yaml").write_text(params)
+    pictures, again = sheet("--count", "6", "--augmented")
+    for before, text in zip(captions[1::2], again[1::2], strict=True):
+        assert text.startswith(before)
+        place = text.removeprefix(before)
+        assert re.fullmatch(
+            r"\nzoom [01]\.\d\d, turn [+-]\d+°\nshift [+-]\d, [+-]\d px\nblur [01]\.\d px", place
+        )
+    assert all(picture.std() > 10 for picture in pictures)
 
 
 def test_the_same_seed_writes_the_same_bytes(command, tmp_path):
