@@ -1,140 +1,157 @@
-"""How good predictions are: per attribute, per region and over all, each with its formula.
+"""How good answers are: each metric in one place, with its formula.
 
-With TP, TN, FP, FN counted at a threshold on the probability, per attribute:
+With TP, TN, FP, FN counted per attribute:
 
     accuracy = (TP + TN) / N            recall      = TP / (TP + FN)
     specificity = TN / (TN + FP)        precision   = TP / (TP + FP)
     f1 = 2 TP / (2 TP + FP + FN)        balanced accuracy = (recall + specificity) / 2
-    loss = mean binary cross-entropy of the logits, nats
+    loss = mean binary cross-entropy, nats
 
-`accuracy` over attributes is their mean; `recall` and `specificity` of the headline are pooled,
-as in the report: counts are summed over all attributes before dividing. A ratio without a
-denominator (an attribute without positives, say) is None, and left out of means.
+and from the probabilities alone average precision and ROC AUC (`ranking`) and the expected
+calibration error (`calibration`). Over all attributes a metric is the mean of those attributes
+that define it, except that `recall` and `specificity` are pooled, as in the report: counts are
+summed over the attributes before dividing; their means are `recall_macro`, `specificity_macro`.
+
+Arrays hold NaN where a denominator is 0 (recall without positives, say); rows hold None.
 """
 
-from typing import Any
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from pipeline.attributes import MODEL_ORDER, REGION_OF, REGIONS
-from pipeline.statistics import constant_loss, majority_accuracy, prevalence
+from pipeline.calibration import calibration_error
+from pipeline.ranking import rank
+
+CERTAIN = 2.0**-52
+"""The loss takes no probability as nearer to 0 or 1: what float64 tells from 1, as scikit-learn.
+
+So an answer costs 36.04 nats at most, like a logit of 36.04 on the wrong side.
+"""
+
+Row = dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Answers by what they are and should be; arrays of one shape, attributes along the last axis.
+
+    Each metric has the same shape, float64, NaN where it has no denominator.
+    """
+
+    tp: np.ndarray
+    tn: np.ndarray
+    fp: np.ndarray
+    fn: np.ndarray
+
+    @property
+    def accuracy(self) -> np.ndarray:
+        return ratio(self.tp + self.tn, self.tp + self.tn + self.fp + self.fn)
+
+    @property
+    def recall(self) -> np.ndarray:
+        return ratio(self.tp, self.tp + self.fn)
+
+    @property
+    def specificity(self) -> np.ndarray:
+        return ratio(self.tn, self.tn + self.fp)
+
+    @property
+    def precision(self) -> np.ndarray:
+        return ratio(self.tp, self.tp + self.fp)
+
+    @property
+    def f1(self) -> np.ndarray:
+        return ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
+
+    @property
+    def balanced_accuracy(self) -> np.ndarray:
+        return (self.recall + self.specificity) / 2
+
+    def pooled(self) -> "Counts":
+        """The counts summed over the attributes."""
+        return Counts(*(getattr(self, field.name).sum(axis=-1) for field in fields(self)))
+
+
+OF_COUNTS = ("accuracy", "recall", "specificity", "precision", "f1", "balanced_accuracy")
+"""The metrics of `Counts`."""
+
+OVERALL = (
+    "accuracy", "loss", "recall", "specificity", "recall_macro", "specificity_macro", "precision",
+    "f1", "balanced_accuracy", "average_precision", "roc_auc", "ece",
+)  # fmt: skip
+"""The metrics over all attributes, in the order of a row."""
+
+
+def count(answers: np.ndarray, labels: np.ndarray) -> Counts:
+    """Count `answers` against `labels`, both bool [N, 40]; int64 [40] each."""
+    tp = np.count_nonzero(answers & labels, axis=0)
+    positives = np.count_nonzero(labels, axis=0)
+    claimed = np.count_nonzero(answers, axis=0)
+    return Counts(tp, len(labels) - positives - claimed + tp, claimed - tp, positives - tp)
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """Logits -> probabilities in (0, 1), float64, without overflow."""
-    return 0.5 * (1 + np.tanh(0.5 * logits.astype(np.float64)))
-
-
-def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Binary cross-entropy of each answer, nats: [N, 40] float64."""
+    """Logits -> probabilities in [0, 1], float64, exact at both ends and without overflow."""
     z = logits.astype(np.float64)
-    return np.maximum(z, 0) - z * labels + np.log1p(np.exp(-np.abs(z)))
+    small = np.exp(-np.abs(z))
+    return np.where(z < 0, small, 1) / (1 + small)
 
 
-def attribute_rows(
-    logits: np.ndarray, labels: np.ndarray, train_rates: np.ndarray, threshold: float
-) -> list[dict[str, Any]]:
-    """A row an attribute, in model order.
+def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Binary cross-entropy of each answer, nats, float64; see CERTAIN for its limit."""
+    p = np.clip(probabilities, CERTAIN, 1 - CERTAIN)
+    return -np.log(np.where(labels, p, 1 - p))
 
-    `logits` [N, 40] and `labels` [N, 40] bool in model order; `train_rates` [40] the prevalence
-    on train, whose majority is the baseline.
+
+def scores(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+    """The metrics that no threshold decides: name -> float64 [40], NaN where not defined.
+
+    `probabilities` float64 [N, 40] in [0, 1], `labels` bool [N, 40], N at least 1.
     """
-    answers = sigmoid(logits) >= threshold
-    counts = _count(answers, labels)
-    losses = cross_entropy(logits, labels).mean(axis=0)
-    rates = prevalence(labels)
-    baseline = majority_accuracy(train_rates > 0.5, rates)
-    rows = []
-    for i, name in enumerate(MODEL_ORDER):
-        rates_of_counts = _rates(*(int(count[i]) for count in counts))
-        rows.append(
-            {
-                "attribute": name,
-                "region": REGION_OF[name],
-                "prevalence": float(rates[i]),
-                "baseline_accuracy": float(baseline[i]),
-                **rates_of_counts,
-                "gain": rates_of_counts["accuracy"] - float(baseline[i]),
-                "loss": float(losses[i]),
-            }
-        )
-    return rows
-
-
-def region_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Means of the attribute rows over each region (one head each)."""
-    result = []
-    for region in REGIONS:
-        of_region = [row for row in rows if row["region"] == region]
-        result.append(
-            {
-                "region": region,
-                "attributes": len(of_region),
-                **{key: mean(row[key] for row in of_region) for key in list(of_region[0])[2:]},
-            }
-        )
-    return result
-
-
-def headline(
-    logits: np.ndarray, labels: np.ndarray, train_rates: np.ndarray, threshold: float
-) -> dict[str, float | None]:
-    """The eight numbers to compare runs by; see the formulas above."""
-    rows = attribute_rows(logits, labels, train_rates, threshold)
-    counts = _count(sigmoid(logits) >= threshold, labels)
-    pooled = _rates(*(int(count.sum()) for count in counts))
+    average_precision, roc_auc = rank(probabilities, labels)
     return {
-        "accuracy": mean(row["accuracy"] for row in rows),
-        "baseline_accuracy": mean(row["baseline_accuracy"] for row in rows),
-        "loss": mean(row["loss"] for row in rows),
-        "baseline_loss": constant_loss(train_rates, prevalence(labels)),
-        "recall": pooled["recall"],
-        "specificity": pooled["specificity"],
-        "balanced_accuracy": mean(row["balanced_accuracy"] for row in rows),
-        "f1": mean(row["f1"] for row in rows),
+        "loss": cross_entropy(probabilities, labels).mean(axis=0),
+        "average_precision": average_precision,
+        "roc_auc": roc_auc,
+        "ece": calibration_error(probabilities, labels),
     }
 
 
-def radar_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What the radar is drawn from: accuracy and baseline of each attribute, per cent."""
-    return [
-        {
-            "attribute": row["attribute"],
-            "region": row["region"],
-            "accuracy": round(100 * row["accuracy"], 4),
-            "baseline": round(100 * row["baseline_accuracy"], 4),
-        }
-        for row in rows
-    ]
+def overall_counts(counts: Counts) -> dict[str, np.ndarray]:
+    """The metrics of `Counts` over all attributes (the last axis), recall and specificity pooled.
 
-
-def mean(values: Any) -> float | None:
-    """The mean of the values that are not None, or None where there is none."""
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
-
-
-def _count(answers: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, ...]:
-    """TP, TN, FP, FN per attribute, each int64 [40]."""
-    return tuple(
-        np.count_nonzero(hit, axis=0)
-        for hit in (answers & labels, ~answers & ~labels, answers & ~labels, ~answers & labels)
-    )
-
-
-def _rates(tp: int, tn: int, fp: int, fn: int) -> dict[str, Any]:
-    recall, specificity = _ratio(tp, tp + fn), _ratio(tn, tn + fp)
+    Counts of [B, 40] give arrays of [B], counts of [40] scalars.
+    """
+    pooled = counts.pooled()
+    means = {name: mean(getattr(counts, name)) for name in OF_COUNTS}
     return {
-        "accuracy": (tp + tn) / (tp + tn + fp + fn),
-        "recall": recall,
-        "specificity": specificity,
-        "precision": _ratio(tp, tp + fp),
-        "f1": _ratio(2 * tp, 2 * tp + fp + fn),
-        "balanced_accuracy": (
-            None if recall is None or specificity is None else (recall + specificity) / 2
-        ),
+        **means,
+        "recall": pooled.recall,
+        "specificity": pooled.specificity,
+        "recall_macro": means["recall"],
+        "specificity_macro": means["specificity"],
     }
 
 
-def _ratio(numerator: int, denominator: int) -> float | None:
-    return numerator / denominator if denominator else None
+def overall(counts: Counts, scores: Mapping[str, np.ndarray]) -> Row:
+    """One row over all attributes, the metrics of `OVERALL` that are known."""
+    values = overall_counts(counts) | {name: mean(values) for name, values in scores.items()}
+    return as_row({name: values[name] for name in OVERALL if name in values})
+
+
+def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """The quotients, float64; NaN where the denominator is 0."""
+    none = np.full(np.shape(denominator), np.nan)
+    return np.divide(numerator, denominator, out=none, where=np.asarray(denominator) > 0)
+
+
+def mean(values: np.ndarray) -> np.ndarray:
+    """Mean along the last axis of the values that are not NaN; NaN where there is none."""
+    return ratio(np.nansum(values, axis=-1), np.count_nonzero(~np.isnan(values), axis=-1))
+
+
+def as_row(values: Mapping[str, np.ndarray | float]) -> Row:
+    """Scalars as Python's floats, NaN as None: ready for CSV and JSON."""
+    return {name: None if math.isnan(value) else float(value) for name, value in values.items()}

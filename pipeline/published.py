@@ -2,7 +2,8 @@
 
 The numbers, in per cent, are in `facts/published_accuracy.csv`, taken from the table in the
 SwinFace paper (arXiv:2308.11509); the means were recomputed and equal the printed ones.
-`SOURCES` says where it is otherwise, and how exactly each method is known.
+`SOURCES` says where it is otherwise, and how exactly each method is known. Whether ours may be
+compared with them at all is for `caveat` to say.
 """
 
 import csv
@@ -12,8 +13,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Final
 
+import numpy as np
+
 from pipeline.attributes import MODEL_ORDER, REGION_OF
 from pipeline.errors import PipelineError
+from pipeline.figure import INK, Rows, column, names, new_figure
 
 TRANSFA: Final = "TransFA 2022"
 REPORT: Final = "Report EfficientFormerV2 2024"
@@ -30,6 +34,9 @@ SOURCES: Final[dict[str, str]] = {
 }
 """Method and year -> who measured it, and how exactly it is known."""
 
+TEST_IMAGES: Final = 19_962
+"""In CelebA's test split, on which all of them were measured."""
+
 MEAN: Final = "MEAN"
 _TABLE: Final = Path(__file__).parent / "facts" / "published_accuracy.csv"
 
@@ -40,6 +47,23 @@ def published_accuracy() -> dict[str, dict[str, float]]:
     with _TABLE.open(newline="", encoding="utf-8") as file:
         rows = {row["attribute"]: row for row in csv.DictReader(file)}
     return {method: {a: float(rows[a][method]) for a in MODEL_ORDER} for method in SOURCES}
+
+
+def caveat(source: str, split: str, images: int) -> str | None:
+    """Why our accuracy on `images` of a split cannot stand beside theirs; None where it can."""
+    if source == "synthetic":
+        return "ours was measured on synthetic faces, theirs on CelebA: not comparable"
+    if (split, images) != ("test", TEST_IMAGES):
+        return (
+            f"ours was measured on {images:,} images of {split}, theirs on CelebA's"
+            f" {TEST_IMAGES:,} of test: not comparable"
+        )
+    return None
+
+
+def faces(source: str) -> str:
+    """Whose faces a source holds, in words."""
+    return "synthetic faces" if source == "synthetic" else "CelebA"
 
 
 def compare(accuracy: Mapping[str, float], reference: str = REPORT) -> list[dict[str, str | float]]:
@@ -53,7 +77,7 @@ def compare(accuracy: Mapping[str, float], reference: str = REPORT) -> list[dict
         known = ", ".join(methods)
         raise PipelineError(f"No published result is called {reference}; there are: {known}.")
     ours = {a: accuracy[a] for a in MODEL_ORDER}
-    if max(ours.values()) <= 1:
+    if 0 < max(ours.values()) <= 1:
         raise ValueError("compare() takes accuracy in per cent, not as a fraction")
 
     columns = {"ours": ours, **methods}
@@ -64,3 +88,71 @@ def compare(accuracy: Mapping[str, float], reference: str = REPORT) -> list[dict
     means = {title: fmean(column.values()) for title, column in columns.items()}
     rows.append({"attribute": MEAN, "region": "", **means})
     return [{**row, "difference": float(row["ours"]) - float(row[reference])} for row in rows]
+
+
+def with_transfa(radar: Rows, rows: Rows) -> list[dict[str, object]]:
+    """The radar's rows with TransFA's accuracy as `published`; `rows` are those of `compare`."""
+    theirs = {row["attribute"]: row[TRANSFA] for row in rows}
+    return [{**row, "published": theirs.get(row["attribute"])} for row in radar]
+
+
+def standings(rows: Rows) -> list[dict[str, str | float]]:
+    """A row a method, the best mean first, from the rows of `compare`, or of the CSV of them.
+
+    `method`, `mean` in per cent, `difference` (our mean less theirs, in points), and on how many
+    of the 40 attributes ours is the `better` and the `worse` one.
+    """
+    *attributes, means = rows
+    result: list[dict[str, str | float]] = []
+    for method in SOURCES:
+        ahead = column(attributes, "ours") - column(attributes, method)
+        result.append(
+            {
+                "method": method,
+                "mean": float(means[method]),
+                "difference": float(means["ours"]) - float(means[method]),
+                "better": int(np.count_nonzero(ahead > 0)),
+                "worse": int(np.count_nonzero(ahead < 0)),
+            }
+        )
+    return sorted(result, key=lambda row: -float(row["mean"]))
+
+
+def table(rows: Rows, warning: str | None) -> str:
+    """The standings as lines to print, with the `warning` of `caveat` above them."""
+    lines = [f"against the field, accuracy on test: ours {float(rows[-1]['ours']):.2f} %"]
+    if warning:
+        lines.append(f"  {warning}")
+    lines += [
+        f"  {row['method']:29} {row['mean']:6.2f} %, ours {row['difference']:+6.2f} points,"
+        f" better on {row['better']} of {len(MODEL_ORDER)}"
+        for row in standings(rows)
+    ]
+    return "\n".join(lines)
+
+
+def draw_published(rows: Rows, warning: str | None, path: Path) -> None:
+    """Draw our lead over each method and attribute, in points; blue where ours is the better.
+
+    `rows` are those of `compare`; `warning`, if any, is written across the top.
+    """
+    ours = column(rows, "ours")
+    lead = np.column_stack([ours - column(rows, method) for method in SOURCES])
+    labels = [*names(rows[:-1]), "mean"]
+    limit = 6.0  # points; what is beyond has the strongest colour
+    with new_figure(8, 10, path) as figure:
+        axes = figure.subplots()
+        axes.imshow(lead, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")
+        for (i, j), value in np.ndenumerate(lead):
+            color = "white" if abs(value) > 0.55 * limit else INK
+            signed = f"{round(value, 1) + 0.0:+.1f}".replace("-", "\N{MINUS SIGN}")  # no -0.0
+            axes.text(j, i, signed, ha="center", va="center", color=color, fontsize=8)
+        axes.axhline(len(rows) - 1.5, color=INK, lw=1.2)
+        methods = [method.replace(" ", "\n") for method in SOURCES]
+        axes.set_xticks(range(len(SOURCES)), methods, fontsize=7.5)
+        axes.set_yticks(range(len(rows)), labels, fontsize=8.5)
+        axes.tick_params(length=0, top=True, labeltop=True, labelbottom=False)
+        axes.grid(visible=False)
+        axes.spines[:].set_visible(False)
+        title = "Accuracy on test: ours less the published, points"
+        figure.suptitle(f"{title}\n({warning})" if warning else title, fontsize=11)

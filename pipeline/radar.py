@@ -21,15 +21,14 @@ _WIDTH, _HEIGHT, _RADIUS = 8.0, 8.5, 2.42  # of the figure and of the rim, in in
 
 def draw_radar(
     rows: Rows,
-    svg_path: Path,
-    png_path: Path,
+    *paths: Path,
     ours: str = "ours",
-    published: str = "TransFA (published)",
+    published: str = "TransFA, CelebA (published)",
 ) -> None:
     """Draw ours, a published result and the baseline around the circle, in the rows' order.
 
     A row has `attribute`, `region`, `accuracy`, `baseline` and, where known, `published`,
-    all three in per cent. A series without any value is left out.
+    all three in per cent. A series without any value is left out. `paths` end in .svg or .png.
     """
     angles = np.linspace(0, 2 * np.pi, len(rows), endpoint=False)
     box = (
@@ -38,13 +37,13 @@ def draw_radar(
         2 * _RADIUS / _WIDTH,
         2 * _RADIUS / _HEIGHT,
     )
-    with new_figure(_WIDTH, _HEIGHT, svg_path, png_path) as figure:
+    with new_figure(_WIDTH, _HEIGHT, *paths) as figure:
         figure.set_layout_engine("none")
         axes = cast("PolarAxes", figure.add_axes(box, projection="polar"))
         _draw_grid(axes, angles)
         _write_names(axes, angles, names(rows))
         _bracket_regions(axes, angles, [row["region"] for row in rows])
-        _draw_polygon(axes, angles, column(rows, "published"), ORANGE, 0.06, published)
+        _draw_polygon(axes, angles, column(rows, "published"), ORANGE, 0.06, published, "--")
         _draw_polygon(axes, angles, column(rows, "accuracy"), BLUE, 0.16, ours)
         _draw_polygon(axes, angles, column(rows, "baseline"), GREY, 0.50, "majority baseline")
         figure.legend(loc="lower center", ncols=3, bbox_to_anchor=(0.5, 0.005))
@@ -112,6 +111,7 @@ def _draw_polygon(
     color: str,
     opacity: float,
     label: str,
+    line: str = "-",
 ) -> None:
     known = np.isfinite(values)
     if not known.any():
@@ -119,4 +119,4 @@ def _draw_polygon(
     around = np.append(np.flatnonzero(known), np.flatnonzero(known)[0])  # closed
     radii = np.clip(values[around], CENTRE, RIM)
     axes.fill(angles[around], radii, color=color, alpha=opacity, lw=0)
-    axes.plot(angles[around], radii, color=color, lw=1.8, label=label)
+    axes.plot(angles[around], radii, line, color=color, lw=1.8, label=label)

@@ -1,54 +1,87 @@
-"""Stage `evaluate`: how good the network is on test, in tables and pictures."""
+"""Stage `evaluate`: how good the network is, in tables, pictures and one screen."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from stages.layout import EVALUATION, MODEL, PARAMS, ParamsFile, shard_folder
 
+if TYPE_CHECKING:
+    from pipeline.params import Params
+    from pipeline.predictions import Predictions
 
-def evaluate(params: ParamsFile = PARAMS) -> None:
-    """Judge the network on test. Reads data/SOURCE/shards and data/model, writes data/evaluation.
 
-    Writes metrics.json (eight headline numbers), attributes.csv, regions.csv, radar.json,
-    predictions.parquet (a probability an image and attribute) and pictures.
+def evaluate(
+    from_predictions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Judge these predictions (predictions.parquet or its folder); no network is run.",
+        ),
+    ] = None,
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Judge the network. Reads data/SOURCE/shards and data/model, writes data/evaluation.
+
+    Writes metrics.json (eight headline numbers), overall.csv (by rule of decision), intervals.csv
+    (95 %), attributes.csv, regions.csv, slices.csv (Male, Young), gaps.csv, contradictions.csv,
+    mistakes.csv, calibration.csv, published.csv (others' results beside ours), thresholds.json
+    (chosen on valid), radar.json, pictures of them, and predictions.parquet, from which all of it
+    can be made again.
     """
-    from pipeline import metrics, plots, predictions
-    from pipeline.atomic import new_directory, write_csv, write_json
-    from pipeline.inference import choose_device, model_order, predict_logits
-    from pipeline.loader import ShardReader
-    from pipeline.model import load_model
+    from pipeline import evaluation, plots, predictions, published
+    from pipeline.atomic import new_directory
     from pipeline.params import load_params
     from pipeline.radar import draw_radar
-    from pipeline.statistics import prevalence
+    from pipeline.summary import summary
 
     settings = load_params(params)
+    found = predictions.read(from_predictions) if from_predictions else _predict(settings)
+    with new_directory(EVALUATION) as partial:
+        file = partial / "predictions.parquet"
+        predictions.write(file, found)
+        # Judged as they stand in the file: so it gives the same bytes whenever it is read again.
+        result = evaluation.evaluate(predictions.read(file), settings.evaluate)
+        evaluation.write(result, partial)
+        caveat = published.caveat(
+            found.source, settings.evaluate.split, result.overall[0]["images"]
+        )
+        draw_radar(
+            published.with_transfa(result.radar, result.published),
+            partial / "radar.svg",
+            partial / "radar.png",
+            ours=f"ours, {published.faces(found.source)}",
+        )
+        plots.draw_attribute_bars(result.radar, partial / "attributes.png")
+        plots.draw_prevalence_recall(result.attributes, partial / "recall.png")
+        plots.draw_calibration(result.calibration, partial / "calibration.png")
+        published.draw_published(result.published, caveat, partial / "published.png")
+    field = f"against the field: {caveat}" if caveat else published.table(result.published, None)
+    print(summary(result), "", field, f"{EVALUATION}: tables and pictures", sep="\n")
+
+
+def _predict(settings: "Params") -> "Predictions":
+    """Ask the network about valid and the split to be judged."""
+    from pipeline.inference import choose_device, model_order, predict_logits
+    from pipeline.loader import ShardReader
+    from pipeline.metrics import sigmoid
+    from pipeline.model import load_model
+    from pipeline.predictions import Predictions, SplitPredictions
+    from pipeline.raw import sha256_of
+    from pipeline.statistics import prevalence
+
     shards = shard_folder(settings.data.source)
     model, _ = load_model(MODEL)
     device = choose_device(settings.train.device)
-    with ShardReader(shards, "train") as train, ShardReader(shards, "test") as test:
-        train_rates = prevalence(model_order(train.labels))
-        logits = predict_logits(model, test, settings.evaluate.batch_size, device)
-        truth = model_order(test.labels)
-    threshold = settings.evaluate.threshold
-    headline = metrics.headline(logits, truth, train_rates, threshold)
-    rows = metrics.attribute_rows(logits, truth, train_rates, threshold)
-    regions = metrics.region_rows(rows)
-    radar = metrics.radar_rows(rows)
-    with new_directory(EVALUATION) as partial:
-        write_json(partial / "metrics.json", headline)
-        write_csv(partial / "attributes.csv", rows)
-        write_csv(partial / "regions.csv", regions)
-        write_json(partial / "radar.json", radar)
-        predictions.write(
-            partial / "predictions.parquet", test.keys, test.celeb_id, metrics.sigmoid(logits)
-        )
-        draw_radar(radar, partial / "radar.svg", partial / "radar.png")
-        plots.draw_attribute_bars(radar, partial / "attributes.png")
-    print(f"{EVALUATION}: {len(truth):,} test images")
-    for row in regions:
-        print(
-            f"  {row['region']:16} accuracy {row['accuracy']:.2%},"
-            f" baseline {row['baseline_accuracy']:.2%}"
-        )
-    shown = ", ".join(
-        f"{name.replace('_', ' ')} {value:.4f}" if value is not None else f"{name} undefined"
-        for name, value in headline.items()
-    )
-    print(f"  {shown}")
+    with ShardReader(shards, "train") as train:
+        rates = prevalence(model_order(train.labels))
+    splits: dict[str, SplitPredictions] = {}
+    for split in dict.fromkeys((settings.evaluate.split, "valid")):
+        with ShardReader(shards, split) as reader:
+            logits = predict_logits(model, reader, settings.evaluate.batch_size, device)
+            splits[split] = SplitPredictions(
+                reader.keys, reader.celeb_id, model_order(reader.labels), sigmoid(logits)
+            )
+    fingerprint = sha256_of(MODEL / "model.safetensors")
+    return Predictions(settings.data.source, fingerprint, rates, splits)

@@ -107,10 +107,10 @@ def test_pictures_are_wide_enough_for_a_page(drawn: Path) -> None:
 
 def test_radar_names_its_series_and_the_regions(drawn: Path, tmp_path: Path) -> None:
     named = texts(drawn / "radar.svg")
-    assert {"S2", "TransFA (published)", "majority baseline", "lips and chin"} <= set(named)
+    assert {"S2", "TransFA, CelebA (published)", "majority baseline", "lips and chin"} <= set(named)
     unpublished = [{**row, "published": None} for row in evaluation()]
     draw_radar(unpublished, tmp_path / "r.svg", tmp_path / "r.png")
-    assert "TransFA (published)" not in texts(tmp_path / "r.svg")
+    assert "TransFA, CelebA (published)" not in texts(tmp_path / "r.svg")
 
 
 def test_bars_are_sorted_by_gain(drawn: Path) -> None:

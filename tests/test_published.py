@@ -1,12 +1,27 @@
 """The published table is whole, and comparing with it is plain arithmetic."""
 
 import csv
+from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
+from pipeline.atomic import write_csv
 from pipeline.attributes import MODEL_ORDER
 from pipeline.errors import PipelineError
-from pipeline.published import _TABLE, MEAN, REPORT, SOURCES, TRANSFA, compare, published_accuracy
+from pipeline.published import (
+    _TABLE,
+    MEAN,
+    REPORT,
+    SOURCES,
+    TRANSFA,
+    caveat,
+    compare,
+    draw_published,
+    published_accuracy,
+    standings,
+    table,
+)
 
 
 def test_every_column_of_the_file_has_a_source() -> None:
@@ -50,3 +65,57 @@ def test_wrong_questions_are_refused() -> None:
         compare(fractions, reference="SwinFace")
     with pytest.raises(KeyError, match="Young"):
         compare({name: 90.0 for name in MODEL_ORDER if name != "Young"})
+
+
+def ours_like(reference: str, lead: float) -> dict[str, float]:
+    """Accuracy that leads a method's by so many points, but on Bald is behind by as many."""
+    theirs = published_accuracy()[reference]
+    return {name: v + (-lead if name == "Bald" else lead) for name, v in theirs.items()}
+
+
+def test_standings_count_who_is_better_on_what() -> None:
+    rows = standings(compare(ours_like(REPORT, 0.25)))
+    assert [row["mean"] for row in rows] == sorted((r["mean"] for r in rows), reverse=True)
+    assert rows[0]["method"] == TRANSFA and rows[-1]["method"] == "LNets+ANet 2015"
+    report = next(row for row in rows if row["method"] == REPORT)
+    assert report["difference"] == pytest.approx(0.25 * 38 / 40)
+    assert (report["better"], report["worse"]) == (39, 1)
+
+
+def test_standings_are_those_of_the_csv(tmp_path: Path) -> None:
+    rows = compare(ours_like(TRANSFA, -0.5))
+    write_csv(tmp_path / "published.csv", rows)
+    with (tmp_path / "published.csv").open(newline="") as file:
+        again = standings(list(csv.DictReader(file)))
+    for row, written in zip(standings(rows), again, strict=True):
+        assert written == pytest.approx(row, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("source", "split", "images", "reason"),
+    [
+        ("folder", "test", 19_962, None),
+        ("hub", "test", 19_962, None),
+        ("synthetic", "test", 19_962, "synthetic faces"),
+        ("folder", "valid", 19_867, "19,867 images of valid"),
+        ("hub", "test", 64, "64 images of test"),
+    ],
+)
+def test_only_the_whole_test_split_of_celeba_compares(
+    source: str, split: str, images: int, reason: str | None
+) -> None:
+    warning = caveat(source, split, images)
+    assert warning is None if reason is None else reason in (warning or "")
+
+
+def test_the_picture_and_the_table_say_every_lead_and_the_warning(tmp_path: Path) -> None:
+    rows = compare(ours_like(REPORT, 0.25))
+    warning = caveat("synthetic", "test", 24)
+    draw_published(rows, warning, tmp_path / "p.svg")
+    svg = ElementTree.parse(tmp_path / "p.svg")
+    drawn = [text.text for text in svg.iter("{http://www.w3.org/2000/svg}text")]
+    assert len([text for text in drawn if text and text[0] in "+\N{MINUS SIGN}"]) == 41 * 8
+    assert f"({warning})" in drawn and drawn.count("+0.2") >= 40
+    lines = table(rows, warning).splitlines()
+    assert lines[1].strip() == warning and len(lines) == 2 + len(SOURCES)
+    assert f"{REPORT}  90.92 %, ours  +0.24 points, better on 39 of 40" in lines[-2]

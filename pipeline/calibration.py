@@ -1,0 +1,43 @@
+"""Whether probabilities mean what they say: of the answers at 70 %, seven in ten hold.
+
+Fifteen bins of equal width, each open below and closed above, as in Guo et al., "On Calibration
+of Modern Neural Networks" (2017). The expected calibration error is the distance between mean
+probability and share of positives, averaged over the bins by their counts.
+"""
+
+from typing import Any
+
+import numpy as np
+
+BINS = 15
+_EDGES = np.linspace(0, 1, BINS + 1)
+
+
+def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Expected calibration error of each attribute: [N, 40] and bool [N, 40] -> float64 [40]."""
+    samples, attributes = labels.shape
+    cells = _bins(probabilities) + BINS * np.arange(attributes)
+    excess = np.bincount(cells.ravel(), (probabilities - labels).ravel(), BINS * attributes)
+    return np.abs(excess).reshape(attributes, BINS).sum(axis=1) / samples
+
+
+def calibration_rows(probabilities: np.ndarray, labels: np.ndarray) -> list[dict[str, Any]]:
+    """A row a bin, over all attributes: its limits, count, mean probability and observed rate."""
+    bins = _bins(probabilities).ravel()
+    counts = np.bincount(bins, minlength=BINS)
+    said = np.bincount(bins, probabilities.ravel(), BINS)
+    seen = np.bincount(bins, labels.ravel(), BINS)
+    return [
+        {
+            "above": float(_EDGES[i]),
+            "up_to": float(_EDGES[i + 1]),
+            "count": int(n),
+            "mean_probability": float(said[i] / n) if n else None,
+            "observed_rate": float(seen[i] / n) if n else None,
+        }
+        for i, n in enumerate(counts)
+    ]
+
+
+def _bins(probabilities: np.ndarray) -> np.ndarray:
+    return np.searchsorted(_EDGES[1:-1], probabilities)
