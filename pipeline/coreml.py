@@ -23,8 +23,9 @@ import torch
 
 from pipeline.atomic import new_directory
 from pipeline.attributes import MODEL_ORDER
+from pipeline.deployed import Deployed
 from pipeline.errors import PipelineError
-from pipeline.exported import INPUT, OUTPUT, About, Deployed, Images, Probabilities
+from pipeline.exported import INPUT, OUTPUT, About, Images, Probabilities
 from pipeline.model import FaceAttributes
 
 Precision = Literal["float16", "float32"]
@@ -173,7 +174,8 @@ def write_package(path: Path, spec: Any, weights: Path) -> None:
         (data / WEIGHTS.parent).mkdir(parents=True)
         (data / PROGRAM).write_bytes(spec.SerializeToString(deterministic=True))
         shutil.copyfile(weights, data / WEIGHTS)
-        text = json.dumps(_manifest(data), indent=4) + "\n"
+        # Laid out as coremltools does: it writes the manifest anew whenever it opens a package.
+        text = json.dumps(_manifest(data), indent=4, sort_keys=True) + "\n"
         (partial / "Manifest.json").write_text(text, encoding="utf-8")
 
 
@@ -225,13 +227,18 @@ def check_manifest(package: Path) -> None:
         )
 
 
-def run(path: Path, images: Images) -> Probabilities:
-    """Probabilities [N, 40] from Core ML itself. Raises PipelineError anywhere but on a Mac."""
-    if sys.platform != "darwin":
-        raise PipelineError("Core ML runs on a Mac only; elsewhere use pipeline.mil.")
-    with quiet_coremltools() as ct:
+class Package:
+    """A package run by Core ML itself. Raises PipelineError anywhere but on a Mac."""
+
+    def __init__(self, path: Path) -> None:
+        if sys.platform != "darwin":
+            raise PipelineError("Core ML runs on a Mac only; elsewhere use pipeline.mil.")
+        with quiet_coremltools() as ct:
+            self._model: Any = ct.models.MLModel(str(path))
+
+    def run(self, images: Images) -> Probabilities:
+        """Probabilities [N, 40] of uint8 images [N, S, S, 3]."""
         from PIL import Image
 
-        model = ct.models.MLModel(str(path))
-        rows = [model.predict({INPUT: Image.fromarray(image)})[OUTPUT] for image in images]
-    return np.concatenate(rows).astype(np.float32)
+        rows = [self._model.predict({INPUT: Image.fromarray(image)})[OUTPUT] for image in images]
+        return np.concatenate(rows).astype(np.float32)

@@ -2,23 +2,20 @@
 
 An exported file takes a picture (RGB, 0 to 255) as `image` and gives `probabilities` [.., 40] in
 model order: scaling and sigmoid are inside, so an app has nothing to get wrong. Its metadata
-says what the numbers mean. Runners take uint8 [N, S, S, 3], so that a comparison covers all of it.
+says what the numbers mean; where a runtime hides metadata (browsers), NAME.json beside the files
+says the same. Runners take uint8 [N, S, S, 3], so that a comparison covers all of it.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from pipeline.attributes import MODEL_ORDER, REGIONS
-from pipeline.augment import to_float
 from pipeline.errors import PipelineError
-from pipeline.model import FaceAttributes
 
 INPUT: Final = "image"
 OUTPUT: Final = "probabilities"
@@ -41,6 +38,15 @@ class About:
     thresholds: tuple[float, ...] = (0.5,) * len(MODEL_ORDER)
     """In model order; an attribute is present where its probability reaches its threshold."""
 
+    fixed_threshold: float = 0.5
+    """The one for all attributes that the thresholds were chosen against."""
+
+    chosen_for: str = ""
+    """What the thresholds maximise on valid: accuracy, f1; empty: they are the fixed one."""
+
+    source: str = ""
+    """The dataset that the network was trained on."""
+
     metrics: Mapping[str, Any] = field(default_factory=dict)
     """What training and evaluation found; must go into JSON."""
 
@@ -54,11 +60,50 @@ class About:
             "attributes": MODEL_ORDER,
             "regions": REGIONS,
             "thresholds": self.thresholds,
+            "source": self.source,
             "metrics": dict(self.metrics),
         }
         return {
             key: json.dumps(value, allow_nan=False, separators=(",", ":"))
             for key, value in facts.items()
+        }
+
+    def card(self, name: str, size: int, files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """NAME.json, for programs that cannot read the metadata of the file they run.
+
+        `size` is the side of the input, px; `files` says more of each file, by its name.
+        """
+        return {
+            "name": name,
+            "version": self.version,
+            "description": self.description,
+            "author": self.author,
+            "licence": self.license,
+            "source": self.source,
+            "input": {
+                "name": INPUT,
+                "type": "uint8",
+                "shape": ["batch", size, size, 3],
+                "size": size,
+                "channels": "RGB",
+                "range": [0, 255],
+                "crop": "the centre square of an upright aligned portrait, scaled by area",
+            },
+            "output": {
+                "name": OUTPUT,
+                "type": "float32",
+                "shape": ["batch", len(MODEL_ORDER)],
+                "range": [0, 1],
+            },
+            "attributes": list(MODEL_ORDER),
+            "regions": {region: list(names) for region, names in REGIONS.items()},
+            "thresholds": {
+                "fixed": self.fixed_threshold,
+                "chosen_for": self.chosen_for or None,
+                "chosen": list(self.thresholds),
+            },
+            "metrics": dict(self.metrics),
+            "files": {file: dict(facts) for file, facts in files.items()},
         }
 
 
@@ -75,61 +120,8 @@ def check_attributes(metadata: Mapping[str, str], where: str) -> None:
         )
 
 
-class Deployed(nn.Module):
-    """Images [N, 3, S, S] float in [0, 1] -> probabilities [N, 40]: what is converted.
-
-    A copy of `model` in eval mode on the CPU; the model itself is left alone.
-    """
-
-    def __init__(self, model: FaceAttributes) -> None:
-        super().__init__()
-        self.model = FaceAttributes(model.architecture)
-        self.model.load_state_dict(model.state_dict())
-        _fold_last_norm(self.model)
-        self.train().eval()  # EfficientFormerV2 caches its attention biases on eval()
-        self.requires_grad_(False)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return torch.sigmoid(self.model(images))
-
-
-def _fold_last_norm(model: FaceAttributes) -> None:
-    """Fold EfficientFormerV2's last batch norm into the heads.
-
-    Converters fold a batch norm into the convolution before it; this one follows a sum. Between
-    it and the heads stands only a mean over positions, which an affine map passes through.
-    """
-    norm = getattr(model.backbone, "norm", None)
-    if not (
-        model.architecture.backbone.startswith("efficientformerv2")
-        and isinstance(norm, nn.BatchNorm2d)
-        and norm.running_mean is not None
-        and norm.running_var is not None
-    ):
-        return
-    with torch.no_grad():
-        scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
-        shift = norm.bias.double() - norm.running_mean.double() * scale
-        for head in model.heads.values():
-            first = head[0]  # type: ignore[index]
-            weight = first.weight.double()
-            first.bias.copy_(first.bias.double() + weight @ shift)
-            first.weight.copy_(weight * scale)
-    model.backbone.norm = nn.Identity()
-
-
-@torch.inference_mode()
-def run_model(model: FaceAttributes, images: Images, batch: int = 32) -> Probabilities:
-    """The reference: PyTorch's own probabilities [N, 40] in fp32, on the CPU, in eval mode."""
-    parts = []
-    for start in range(0, len(images), batch):
-        pixels = to_float(torch.from_numpy(images[start : start + batch]))
-        parts.append(torch.sigmoid(model(pixels)))
-    return torch.cat(parts).numpy()
-
-
 def compare(
-    reference: Probabilities, other: Probabilities, thresholds: tuple[float, ...]
+    reference: Probabilities, other: Probabilities, thresholds: Sequence[float]
 ) -> dict[str, float]:
     """Two runners on the same images [N, 40] each.
 

@@ -12,8 +12,8 @@ import pytest
 
 from pipeline import coreml
 from pipeline.attributes import MODEL_ORDER, REGIONS
+from pipeline.deployed import run_model
 from pipeline.errors import PipelineError
-from pipeline.exported import run_model
 from pipeline.model import FaceAttributes
 from tests.networks import ABOUT, pictures
 
@@ -78,8 +78,10 @@ def test_the_same_network_gives_the_same_bytes(
 def test_coremltools_itself_reads_the_package(package: Path) -> None:
     import coremltools
 
+    before = contents(package)
     loaded = coremltools.models.MLModel(str(package), skip_model_load=True)
     assert loaded.get_spec() == read_spec(package)
+    assert contents(package) == before, "opening it changes no byte"
     manifest = json.loads((package / "Manifest.json").read_text())
     assert all(uuid.UUID(name).version == 8 for name in manifest["itemInfoEntries"])
 
@@ -148,6 +150,7 @@ def test_core_ml_itself_agrees_on_a_mac(model: FaceAttributes, package: Path) ->
     images = pictures(8, 64)
     if sys.platform != "darwin":
         with pytest.raises(PipelineError, match="on a Mac"):
-            coreml.run(package, images)
+            coreml.Package(package).run(images)
         return
-    np.testing.assert_allclose(coreml.run(package, images), run_model(model, images), atol=0.03)
+    found = coreml.Package(package).run(images)
+    np.testing.assert_allclose(found, run_model(model, images), atol=0.03)

@@ -10,15 +10,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pipeline.attributes import MODEL_ORDER, REGIONS
+from pipeline.deployed import Deployed, run_model
 from pipeline.errors import PipelineError
-from pipeline.exported import (
-    About,
-    Deployed,
-    check_attributes,
-    compare,
-    require_agreement,
-    run_model,
-)
+from pipeline.exported import About, check_attributes, compare, require_agreement
 from tests.networks import SMALL, lively, pictures
 
 HALF = (0.5,) * 40

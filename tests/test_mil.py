@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from pipeline import coreml
+from pipeline.deployed import run_model
 from pipeline.errors import PipelineError
-from pipeline.exported import compare, require_agreement, run_model
+from pipeline.exported import compare, require_agreement
 from pipeline.mil import Program
 from pipeline.mil_operations import CONSTANTS
 from pipeline.model import FaceAttributes
-from tests.networks import ABOUT, pictures
+from tests.networks import ABOUT, NORMALISED, lively, pictures
 
 pytest.importorskip("coremltools", reason="needs the extra `export`")
 
@@ -60,6 +61,13 @@ def test_fp32_is_what_pytorch_computes(single: Path, reference: np.ndarray) -> N
     assert reference.std(axis=0).min() > 0.1, "the pictures must get different answers"
     np.testing.assert_allclose(found, reference, atol=1e-5)
     np.testing.assert_array_equal(Program.load(single).run(IMAGES, half=True), found)
+
+
+def test_normalisation_is_inside(tmp_path: Path) -> None:
+    model = lively(NORMALISED)
+    coreml.export(model, tmp_path / "it.mlpackage", ABOUT, "float32")
+    program = Program.load(tmp_path / "it.mlpackage")
+    np.testing.assert_allclose(program.run(IMAGES), run_model(model, IMAGES), atol=1e-4)
 
 
 def test_fp16_agrees(package: Path, reference: np.ndarray) -> None:
