@@ -1,0 +1,194 @@
+// The page: camera and model in a loop, and what the user does to them.
+
+import { Camera } from "./camera.js";
+import { Model } from "./model.js";
+import { dropped, Pictures } from "./pictures.js";
+import { Pills } from "./pills.js";
+import { holding, Smoothing } from "./smoothing.js";
+
+const $ = (id) => document.getElementById(id);
+const body = document.body;
+const DOUBLE = matchMedia("(pointer: coarse)").matches ? "Double tap" : "Double click or press space";
+
+/** For tests and the curious: `last` is the newest answer, `figures` what the corner shows. */
+const hook = (window.faceAttributes = { last: null, figures: null });
+
+// ---- What is said under the circle: the first of these that there is.
+
+const said = { model: null, camera: null, loading: "Loading the model …", opening: null };
+
+function tell(changes = {}) {
+  Object.assign(said, changes);
+  const trouble = said.model ?? said.camera;
+  const hint = camera.frozen ? `Frozen. ${DOUBLE} to go on.` : `${DOUBLE} to freeze.`;
+  $("status").textContent = trouble ?? said.opening ?? said.loading ?? hint;
+  $("status").classList.toggle("trouble", Boolean(trouble));
+  $("retry").hidden = !trouble;
+  body.classList.toggle("live", camera.open);
+  body.classList.toggle("frozen", camera.frozen);
+  $("freeze").disabled = !camera.open;
+  $("freeze").querySelector("span").textContent = camera.frozen ? "Resume" : "Freeze";
+  $("freeze").querySelector("use").setAttribute("href", camera.frozen ? "#icon-resume" : "#icon-freeze");
+}
+
+// ---- The camera.
+
+const camera = new Camera($("preview"), () => tell({ camera: "The camera stopped." }));
+
+async function openCamera(open = () => camera.start()) {
+  $("switch").disabled = true;
+  tell({ camera: null, opening: "Waiting for the camera … No picture leaves this device." });
+  try {
+    await open();
+    $("switch").disabled = !(await camera.several());
+    tell({ opening: null });
+  } catch (error) {
+    tell({ camera: error.message, opening: null });
+  }
+}
+
+function toggleFrozen() {
+  if (!camera.open || !$("pictures").hidden) return;
+  if (camera.frozen) camera.resume();
+  else camera.freeze();
+  tell();
+}
+
+/** Start again with the other camera, or with the first where that one does not open. */
+function switchCamera() {
+  return openCamera(() => camera.switch().catch(() => camera.start()));
+}
+
+// ---- The loop: while the model reads a frame others come and go; it takes the newest next.
+
+async function live(model) {
+  const { card, backend } = await model.ready;
+  hook.card = card;
+  tell({ loading: null });
+  measure(backend);
+  const thresholds = card.thresholds.chosen;
+  const pills = new Pills($("pills"), card);
+  const smoothing = new Smoothing(thresholds);
+  for (let then = performance.now(); ; ) {
+    const { bitmap, still } = await camera.grab();
+    const { probabilities, ms } = await model.read(bitmap);
+    const now = performance.now();
+    hook.last = { probabilities, still, ms, count: (hook.last?.count ?? 0) + 1 };
+    if (still) {
+      // What stands still is told as it is, and the next moving frame begins anew.
+      smoothing.forget();
+      if (camera.frozen) pills.show(probabilities, holding(probabilities, thresholds));
+    } else if (!camera.frozen) {
+      const smooth = smoothing.update(probabilities, (now - then) / 1000);
+      pills.show(smooth.probabilities, smooth.shown);
+    }
+    then = now;
+  }
+}
+
+/** Once a second: frames a second of preview and model, and the time of one reading. */
+function measure(backend) {
+  let before = { at: performance.now(), frames: camera.frames, count: 0 };
+  setInterval(() => {
+    const now = { at: performance.now(), frames: camera.frames, count: hook.last?.count ?? 0 };
+    const rate = (key) => (1000 * (now[key] - before[key])) / (now.at - before.at);
+    const figures = { preview: rate("frames"), model: rate("count"), ms: hook.last?.ms ?? 0, backend };
+    hook.figures = figures;
+    before = now;
+    $("figures").textContent =
+      `${figures.preview.toFixed(0)} frames/s, ${figures.model.toFixed(0)} read, ` +
+      `${figures.ms.toFixed(0)} ms each · ${backend}`;
+  }, 1000);
+}
+
+// ---- Pictures instead of the camera, which is off meanwhile.
+
+function show(files) {
+  if (!files.length || !pictures) return;
+  camera.stop();
+  $("live").hidden = true;
+  $("pictures").hidden = false;
+  tell();
+  pictures.add(files);
+  $("close").focus();
+}
+
+function backToCamera() {
+  $("pictures").hidden = true;
+  $("live").hidden = false;
+  pictures.clear();
+  openCamera();
+}
+
+// ---- What the user does.
+
+$("freeze").addEventListener("click", toggleFrozen);
+$("switch").addEventListener("click", switchCamera);
+$("retry").addEventListener("click", () => (said.model ? location.reload() : openCamera()));
+$("close").addEventListener("click", backToCamera);
+for (const id of ["choose", "more"]) $(id).addEventListener("click", () => $("files").click());
+$("files").addEventListener("change", () => {
+  show([...$("files").files]);
+  $("files").value = "";
+});
+$("figures-button").addEventListener("click", () => {
+  const hidden = ($("figures").hidden = !$("figures").hidden);
+  $("figures-button").setAttribute("aria-pressed", String(!hidden));
+});
+
+const isControl = (target) => target.closest("button, a, input");
+
+addEventListener("keydown", (event) => {
+  if (event.key === " " && !event.repeat && !isControl(event.target)) {
+    event.preventDefault();
+    toggleFrozen();
+  } else if (event.key === "Escape" && !$("pictures").hidden) {
+    backToCamera();
+  }
+});
+
+// Not `dblclick`: phones do not send it everywhere.
+let tap = { timeStamp: -Infinity, x: 0, y: 0 };
+$("live").addEventListener("pointerup", (event) => {
+  if (isControl(event.target)) return;
+  const near = Math.hypot(event.x - tap.x, event.y - tap.y) < 40;
+  const double = near && event.timeStamp - tap.timeStamp < 350;
+  tap = double ? { timeStamp: -Infinity, x: 0, y: 0 } : event;
+  if (double) toggleFrozen();
+});
+
+addEventListener("dragover", (event) => {
+  event.preventDefault();
+  body.classList.add("dropping");
+});
+addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) body.classList.remove("dropping");
+});
+addEventListener("drop", async (event) => {
+  event.preventDefault();
+  body.classList.remove("dropping");
+  show(await dropped(event.dataTransfer));
+});
+
+// ---- Begin.
+
+const tooOld =
+  !("WebAssembly" in window)
+    ? "This browser has no WebAssembly, which the model needs; use another or a newer one."
+    : !("OffscreenCanvas" in window && "requestVideoFrameCallback" in $("preview"))
+      ? "This browser is too old for this page; use a current one."
+      : null;
+
+let pictures;
+if (tooOld) {
+  tell({ model: tooOld });
+} else {
+  const model = new Model((share) => {
+    // In steps of ten: it is read aloud.
+    const percent = 10 * Math.floor(10 * share);
+    tell({ loading: percent < 100 ? `Loading the model, ${percent} %` : "Preparing the model …" });
+  });
+  pictures = new Pictures($("cards"), $("count"), model);
+  live(model).catch((error) => tell({ model: error.message }));
+  openCamera();
+}
