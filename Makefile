@@ -24,8 +24,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[export,ray,dev]'
 	@touch $@
 
-repro: $(INSTALLED)  ## Run the whole pipeline: faces, statistics, shards, network, evidence, export
+repro: $(INSTALLED)  ## Run the whole pipeline: faces, statistics, shards, network, evidence, export, report
 	dvc repro
+	$(BIN)/python -m stages report
 
 test: $(INSTALLED)  ## Run the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -36,7 +37,7 @@ lint: $(INSTALLED)  ## Check style and types
 	$(BIN)/mypy
 
 bench: $(INSTALLED)  ## Measure what is ours against peers and limits
-	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@for file in benchmarks/*.py; do echo "== $$file"; PYTHONPATH=. $(BIN)/python $$file || exit 1; done
 
 clean:  ## Remove the environment and caches; data/ and .dvc/cache stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -5,10 +5,16 @@ import sys
 import typer
 
 from pipeline.errors import PipelineError
+from stages.card import card
+from stages.compare import compare
+from stages.demo import demo
 from stages.download import download
 from stages.evaluate import evaluate
 from stages.export import export
+from stages.predict import predict
+from stages.profile import profile
 from stages.recipe import recipe
+from stages.report import report
 from stages.samples import samples
 from stages.shard import shard
 from stages.stats import stats
@@ -24,7 +30,7 @@ app = typer.Typer(
 )
 for stage in (download, stats, shard, train, evaluate, export):
     app.command(rich_help_panel="Stages, in the order of `dvc repro`")(stage)
-for command in (recipe, samples, verify):
+for command in (card, compare, demo, predict, profile, recipe, report, samples, verify):
     app.command(rich_help_panel="Beside them")(command)
 
 

@@ -17,6 +17,7 @@ from hypothesis import settings
 
 from pipeline.attributes import CELEBA_ORDER, SPLITS
 from pipeline.codec import CropSettings
+from pipeline.packing import ShardSettings
 from pipeline.raw import raw_files, write_raw
 from pipeline.shards import write_shards
 from pipeline.sources.synthetic import SyntheticSource
@@ -43,6 +44,12 @@ real_annotations = pytest.mark.skipif(
 COUNTS = {"train": 48, "valid": 16, "test": 20}
 
 
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Checkpoints and indexes that a test leaves in the user's cache are its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 @pytest.fixture(scope="session")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Raw parquet of 84 synthetic faces."""
@@ -55,7 +62,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shards(raw: Path) -> Path:
     """Shards of those faces, 64 px, 20 samples a shard."""
     folder = raw.parent / "shards"
-    write_shards(raw, folder, CropSettings(size=64, quality=95), 20, workers=1)
+    write_shards(raw, folder, ShardSettings(CropSettings(size=64, quality=95), 20), workers=1)
     return folder
 
 

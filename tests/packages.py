@@ -1,4 +1,4 @@
-"""The small network as a Core ML package, converted once for all test modules.
+"""The small network as a Core ML package and an ONNX file, converted once for all test modules.
 
 A module that asks for these fixtures names this one in `pytest_plugins`.
 """
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import coreml
+from pipeline import coreml, onnx
 from pipeline.model import FaceAttributes
 from tests.networks import ABOUT, SMALL, lively
 
@@ -33,3 +33,13 @@ def variants(package: Path) -> dict[coreml.Variant, Path]:
     for variant, path in paths.items():
         coreml.compress(package, path, variant)
     return paths
+
+
+@pytest.fixture(scope="session")
+def onnx_file(model: FaceAttributes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The network in ONNX, alone in its folder. Read only."""
+    for name in ("onnx", "onnxruntime", "onnxscript"):
+        pytest.importorskip(name, reason="needs the extra `export`")
+    path = tmp_path_factory.mktemp("onnx") / "FaceAttributes.onnx"
+    onnx.export(model, path, ABOUT)
+    return path

@@ -1,5 +1,6 @@
 """dvc.yaml is complete, and a real `dvc repro` in a fresh clone is reproducible."""
 
+import csv
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from tests.imports import closure
 from tests.test_stages import write_params
 
 STAGES = ["download", "stats", "shard", "train", "evaluate", "export"]
+COMPARE = ["python", "-m", "stages", "compare"]
 
 
 def dvc_yaml() -> dict:
@@ -113,11 +115,17 @@ def test_repro_in_fresh_clones_is_reproducible_and_experiments_run_what_they_mus
     assert not [line for line in untracked.splitlines() if line.endswith((".tar", ".parquet"))]
 
     commit(first, "run")
-    printed = run(first, "dvc", "exp", "run", "-S", "heads.width=16")
+    printed = run(first, "dvc", "exp", "run", "-n", "narrow", "-S", "heads.width=16")
     ran = [stage for stage in STAGES if f"Running stage '{stage}'" in printed]
     assert ran == ["train", "evaluate", "export"]
     changed = json.loads(run(first, "dvc", "metrics", "diff", "--json"))
     assert changed["data/export/metrics.json"]["parameters"]["diff"] < 0
+    wide, narrow = csv.DictReader(run(first, *COMPARE, "HEAD", "narrow", "--csv").splitlines())
+    assert (wide["heads.width"], narrow["heads.width"]) == ("32", "16")
+    assert int(narrow["parameters"]) < int(wide["parameters"])
+    run(first, "python", "-m", "stages", "report")
+    assert (first / "data/evaluation/report.html").exists()
+    assert "report" not in run(first, "git", "status", "--porcelain", "--untracked-files=all")
 
     second = new_clone(tmp_path / "second")
     run(second, "dvc", "repro")

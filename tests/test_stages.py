@@ -5,13 +5,16 @@ import json
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline.attributes import MODEL_ORDER
+from pipeline.predictions import write as write_predictions
 from tests.conftest import CELEBA_ANNOTATIONS, ROOT, real_annotations
+from tests.test_evaluation import found
 
 TINY = {
     "train: 4000": "train: 64",
@@ -21,6 +24,7 @@ TINY = {
     "samples: 1000": "samples: 40",
     "width: 1024": "width: 32",
     "epochs: 2": "epochs: 1",
+    "min_agreement: 0.999": "min_agreement: 0.5",  # hardly trained, it answers 0.5 to everything
 }
 """The quick recipe at a size for tests."""
 
@@ -88,14 +92,47 @@ def test_a_sample_walks_from_source_to_evidence(pipeline):
     metrics = json.loads(Path("data/evaluation/metrics.json").read_text())
     assert len(metrics) == 8 and 0 < metrics["accuracy"] < 1
     predictions = pq.read_table("data/evaluation/predictions.parquet")
-    assert predictions.column_names == ["key", "celeb_id", *MODEL_ORDER]
-    assert len(predictions) == 24
+    assert Counter(predictions["split"].to_pylist()) == {"test": 24, "valid": 16}
+    thresholds = json.loads(Path("data/evaluation/thresholds.json").read_text())
+    assert list(thresholds["attributes"]) == list(MODEL_ORDER)
     with open("data/model/history.csv", newline="") as file:
         history = list(csv.DictReader(file))
     assert [row["epoch"] for row in history] == ["1"] and history[0]["step"] == "1"
     for picture in ("evaluation/radar.svg", "evaluation/radar.png", "stats/prevalence.png"):
         assert Path("data", picture).stat().st_size > 10_000
     assert not list(Path("data").rglob(".*"))
+
+    def evaluation() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in Path("data/evaluation").iterdir()}
+
+    # The file of predictions is enough to do it all again, to the last byte.
+    written = evaluation()
+    shutil.rmtree("data/model")
+    shutil.rmtree("data/synthetic")
+    assert pipeline("evaluate", "--from-predictions", "data/evaluation")[0] == 0
+    assert evaluation() == written
+
+
+def test_evaluating_predictions_never_imports_torch(pipeline):
+    write_params(Path("params.yaml"))
+    write_predictions(Path("elsewhere.parquet"), found(60))
+    loaded = modules_after("evaluate", "--from-predictions", "elsewhere.parquet", cwd=Path.cwd())
+    assert "numpy" in loaded and Path("data/evaluation/metrics.json").exists()
+    assert not {"torch", "timm", "sklearn", "simplejpeg"} & loaded
+
+
+def test_predictions_of_another_split_are_refused(pipeline):
+    write_params(Path("params.yaml"), **{"split: test ": "split: train "})
+    write_predictions(Path("elsewhere.parquet"), found(60))
+    code, _, err = pipeline("evaluate", "--from-predictions", "elsewhere.parquet")
+    assert (code, err) == (
+        1,
+        "error: The predictions are of test and valid, and those of train are needed; run"
+        " `pipeline evaluate`, which asks the network for them.\n",
+    )
+    code, _, err = pipeline("evaluate", "--from-predictions", "nowhere")
+    assert (code, err) == (1, "error: nowhere does not exist; run `pipeline evaluate` first.\n")
+    assert not list(Path().rglob("evaluation*"))
 
 
 def test_training_twice_gives_the_same_bytes(pipeline, shards):
@@ -104,6 +141,7 @@ def test_training_twice_gives_the_same_bytes(pipeline, shards):
     written = []
     for _ in range(2):
         assert pipeline("train")[0] == 0
+        Path("data/model/speed.csv").unlink()
         written.append([path.read_bytes() for path in sorted(Path("data/model").iterdir())])
     assert written[0] == written[1]
 
@@ -113,7 +151,11 @@ def test_training_twice_gives_the_same_bytes(pipeline, shards):
     [
         ("stats", "data/synthetic/raw holds no raw parquet; run `pipeline download` first."),
         ("shard", "data/synthetic/raw holds no source.json; run `pipeline download` first."),
-        ("train", "data/synthetic/shards holds no index.json; run `pipeline shard` first."),
+        (
+            "train",
+            "data/synthetic/shards holds neither index.json nor train-*.tar;"
+            " run `pipeline shard` first.",
+        ),
         ("evaluate", "data/model holds no model.json; run `pipeline train` first."),
         ("export", "data/model holds no model.json; run `pipeline train` first."),
     ],

@@ -1,0 +1,85 @@
+"""What the README tells app developers fits the files that they get."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from pipeline.attributes import MODEL_ORDER
+from pipeline.crops import decode_portrait, square_crop
+from pipeline.exported import INPUT, OUTPUT
+from pipeline.mil import Program
+from pipeline.onnx_runtime import Network
+from pipeline.raw import raw_files
+from tests.conftest import ROOT
+from tests.networks import ABOUT
+
+pytest_plugins = "tests.packages"
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def snippet(language: str) -> str:
+    (code,) = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    return code
+
+
+def test_swift_uses_the_names_of_the_package(package):
+    ct = pytest.importorskip("coremltools", reason="needs the extra `export`")
+    spec = ct.models.MLModel(str(package), skip_model_load=True).get_spec()
+    code = snippet("swift")
+    # Xcode names the class after the package, and its properties after inputs and outputs.
+    assert f"try {package.stem}(configuration:" in code
+    (name,) = (feature.name for feature in spec.description.input)
+    assert f"{package.stem}Input({name}With: crop)" in code
+    (name,) = (feature.name for feature in spec.description.output)
+    assert f".prediction(input: input).{name}\n" in code
+    card = spec.description.metadata.userDefined
+    for key in re.findall(r'card\["(\w+)"\]', code):
+        assert len(json.loads(card[key])) == 40
+    assert json.loads(card["attributes"]) == list(MODEL_ORDER)
+    assert Program.load(package).metadata["thresholds"] == card["thresholds"]
+
+
+def test_python_prints_what_predict_prints(pipeline, onnx_file, raw):
+    """Under the names that the snippet opens, in a folder of its own."""
+    network = Network(onnx_file)
+    shutil.copy(onnx_file, "FaceAttributes.onnx")
+    card = ABOUT.card("FaceAttributes", network.size, {})
+    Path("FaceAttributes.json").write_text(json.dumps(card))
+    image = pq.read_table(raw_files(raw)["test"][0])["image"][0].as_py()
+    crop = square_crop(decode_portrait(image["bytes"]), network.size)
+    Image.fromarray(crop).save("portrait.jpg", "PNG")  # lossless, under the name of the snippet
+    Path("snippet.py").write_text(snippet("python"))
+    done = subprocess.run([sys.executable, "snippet.py"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    printed = dict(line.split() for line in done.stdout.splitlines())
+    code, out, _ = pipeline("predict", "portrait.jpg", "--model", "FaceAttributes.onnx", "--json")
+    assert code == 0
+    told = json.loads(out)
+    assert printed and list(printed) == told["present"]
+    for name, value in printed.items():
+        assert float(value) == pytest.approx(told["probabilities"][name], abs=1e-5)
+
+
+def test_javascript_uses_the_names_and_the_layout_of_the_network(onnx_file, tmp_path):
+    code = snippet("javascript")
+    assert INPUT == "image" and "session.run({ image })" in code
+    assert OUTPUT == "probabilities" and "const { probabilities } = await" in code
+    assert '"uint8"' in code and "[1, size, size, 3]" in code
+    size = Network(onnx_file).size
+    assert Network(onnx_file).run(np.zeros((1, size, size, 3), np.uint8)).shape == (1, 40)
+    card = ABOUT.card("FaceAttributes", size, {})
+    assert card["input"]["size"] == size and "card.input" in code
+    assert len(card["attributes"]) == 40 and "card.attributes.forEach" in code
+    assert len(card["thresholds"]["chosen"]) == 40 and "card.thresholds.chosen[i]" in code
+    if node := shutil.which("node"):
+        (tmp_path / "snippet.mjs").write_text(code)
+        subprocess.run([node, "--check", tmp_path / "snippet.mjs"], check=True)
