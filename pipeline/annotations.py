@@ -70,7 +70,7 @@ def read_attributes(path: Path) -> AttributeList:
     """
     text = _read_text(path)
     if text.delimiter == ",":
-        text.columns.pop(0)  # Kaggle names the file column, the official file does not
+        del text.columns[:1]  # Kaggle names the file column, the official file does not
     _check_columns(text)
     listed = _parse_grid(text) or _parse_labels_at_once(text) or _parse_labels_by_line(text)
     names, attributes = listed
@@ -157,7 +157,7 @@ def _check_columns(text: _Text) -> None:
         problems.append("names a column twice")
     if problems:
         raise PipelineError(
-            f"{text.path}, line {text.first_line - 1}: the header {problems[0]}"
+            f"{text.path}, line {max(text.first_line - 1, 1)}: the header {problems[0]}"
             f"{f' (and {len(problems) - 1} more such faults)' if problems[1:] else ''};"
             " it must name the 40 attributes of CelebA."
         )

@@ -228,7 +228,7 @@ def test_a_worker_imports_little_and_needs_little_memory(raw, tmp_path):
     ).stdout.split()  # fmt: skip
     heavy = {"torch", "webdataset", "matplotlib", "pydantic", "typer", "pandas", "pyarrow.compute"}
     assert not heavy & set(loaded)
-    assert float(peak) < 120  # MB
+    assert float(peak) < 150  # MB, what a worker may need; here 85, of them 49 of mapped libraries
 
 
 @real_sample
