@@ -1,5 +1,6 @@
 """`pipeline`, and `python -m stages`: the stages and the commands beside them, in one app."""
 
+import errno
 import sys
 
 import typer
@@ -33,6 +34,15 @@ for stage in (download, stats, shard, train, evaluate, export):
 for command in (card, compare, demo, predict, profile, recipe, report, samples, verify):
     app.command(rich_help_panel="Beside them")(command)
 
+_MENDS = {
+    errno.ENOSPC: "make room on the disk",
+    errno.EDQUOT: "make room within your quota",
+    errno.EFBIG: "raise the limit on the size of files (`ulimit -f`)",
+    errno.EACCES: "give yourself the right to write there",
+    errno.EROFS: "work in a folder that can be written to",
+}
+"""What a user can do about what an operating system refuses."""
+
 
 def main() -> None:
     """Run the command line; what a user can mend is one sentence and exit code 1."""
@@ -40,6 +50,13 @@ def main() -> None:
         app()
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in _MENDS:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        reason = " ".join((error.strerror or str(error)).split())
+        print(f"error: {place}{reason}; {_MENDS[error.errno]} and run again.", file=sys.stderr)
         sys.exit(1)
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -251,3 +252,27 @@ def test_interrupted_writes_leave_the_old_result(pipeline, raw, monkeypatch):
         pipeline("stats")
     assert {path: path.read_bytes() for path in Path("data/stats").iterdir()} == before
     assert sorted(p.name for p in Path("data").iterdir()) == ["stats", "synthetic"]
+
+
+LIMITED = """
+import resource, sys
+from stages.__main__ import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+sys.argv = ["pipeline", "download"]
+main()
+"""
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_nothing(tmp_path):
+    """A limit on the size of files stands for it: both come as the operating system's refusal."""
+    write_params(tmp_path / "params.yaml")
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    *_, last = done.stderr.splitlines()
+    assert last.startswith("error: ") and "ulimit -f" in last and last.endswith("run again.")
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "data").rglob("*.parquet"))
+    assert [path.name for path in (tmp_path / "data/synthetic").iterdir()] == []
