@@ -14,7 +14,7 @@ export DVC_NO_ANALYTICS = 1
 help:  ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
-install: $(INSTALLED)  ## Create the environment .venv with everything pinned (5.5 GB, minutes)
+install: $(INSTALLED)  ## Create the environment .venv with everything pinned (7 GB, minutes)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -139,8 +139,9 @@ class ShardInspector:
                 for name in set(lacks) - self.unsound:
                     self._note(key, f"{name} is missing")
         if lost := self.keys[end // 2 :]:
-            more = f"; {len(lost) - 1:,} more are missing, up to {lost[-1]}" if lost[1:] else ""
-            self._note(lost[0], f"is {'incomplete' if end % 2 else 'missing'}{more}")
+            more = f", and {len(lost) - 1:,} more up to {lost[-1]} are missing" if lost[1:] else ""
+            state = "incomplete" if end % 2 else "missing"
+            self._note(lost[0], f"the sample is {state}{more}")
 
     def _compare_offsets(self, found: dict[str, Member]) -> None:
         offsets, lengths = (self.rows[name].to_pylist() for name in ("offset", "length"))

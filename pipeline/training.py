@@ -44,7 +44,10 @@ class Trained(NamedTuple):
     """Where the backbone's first weights came from; None: from nowhere, they were random."""
 
     history: list[dict[str, Any]]
-    """A row an epoch: epoch, step, lr, train_loss, valid_loss, valid_accuracy."""
+    """A row an epoch: epoch, step, lr, train_loss, valid_loss, train_accuracy, valid_accuracy.
+
+    Those of train are of the augmented images, as the network was when it saw them.
+    """
 
     speed: list[dict[str, Any]]
     """A row an epoch: images a second, and the share of the time spent waiting for the loader."""

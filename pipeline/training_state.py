@@ -60,11 +60,11 @@ class TrainingState:
         )
         self._frozen: bool | None = None
         self._best: dict[str, torch.Tensor] = {}
-        self._pending: list[tuple[int, Batch, int, torch.Tensor]] = []
+        self._pending: list[tuple[int, Batch, int, torch.Tensor]] = []  # last: loss, accuracy
         self.step, self.steps = 0, 0
         """Steps made, and all that will be."""
-        self.loss_sum = 0.0
-        """Over the images of this epoch so far."""
+        self.loss_sum, self.accuracy_sum = 0.0, 0.0
+        """Over the images of this epoch so far, as they were trained on."""
         self.last_loss = math.nan
         self.stopping = False
         """Whether a process of the run was told to stop."""
@@ -94,7 +94,7 @@ class TrainingState:
         torch.manual_seed(_step_seed(settings.seed, self.step, self.fabric.global_rank))
         count = len(batch.rows)
         pieces = np.array_split(np.arange(count), min(settings.accumulate, count))
-        loss = torch.zeros((), device=self.fabric.device)
+        measured = torch.zeros(2, device=self.fabric.device)
         for piece in pieces:
             own = slice(piece[0], piece[-1] + 1)
             images = to_float(self._to_device(batch.images[own]))
@@ -103,10 +103,12 @@ class TrainingState:
             labels = self._to_device(model_order(batch.labels[own])).float()
             last = piece is pieces[-1]
             with self.fabric.no_backward_sync(self._network, enabled=not last):
-                part = self._loss(self._network(images), labels) / (size * len(MODEL_ORDER))
+                logits = self._network(images)
+                part = self._loss(logits, labels) / (size * len(MODEL_ORDER))
                 # DDP takes the mean over processes; the parts are to be summed.
                 self.fabric.backward(part * self.fabric.world_size)
-            loss += part.detach()
+            right = ((logits.detach() >= 0) == (labels > 0)).sum() / (size * len(MODEL_ORDER))
+            measured += torch.stack([part.detach(), right])
         if settings.clip:
             self.fabric.clip_gradients(
                 self._network, self._fabric_optimizer, max_norm=settings.clip
@@ -116,7 +118,7 @@ class TrainingState:
         self.step += 1
         if self.average:
             self.average.update(self.model, self.step)
-        self._pending.append((self.step, batch, size, loss))
+        self._pending.append((self.step, batch, size, measured))
 
     def _to_device(self, array: np.ndarray) -> torch.Tensor:
         tensor = torch.from_numpy(array)
@@ -134,15 +136,16 @@ class TrainingState:
         )
 
     def look(self, epoch: int, samples: ShardReader, told: bool) -> None:
-        """Fetch the losses of the steps since the last look, and who was told to stop.
+        """Fetch loss and accuracy of the steps since the last look, and who was told to stop.
 
         Raises PipelineError where a loss is not finite.
         """
-        here = [loss for *_, loss in self._pending]
-        here.append(torch.tensor(float(told), device=self.fabric.device))
-        *losses, stopping = processes.total(torch.stack(here)).tolist()
+        here = [measured for *_, measured in self._pending]
+        here.append(torch.tensor([float(told), 0.0], device=self.fabric.device))
+        *all_measured, (stopping, _) = processes.total(torch.stack(here)).tolist()
         self.stopping = stopping > 0
-        for (step, batch, size, _), loss in zip(self._pending, losses, strict=True):
+        steps = zip(self._pending, all_measured, strict=True)
+        for (step, batch, size, _), (loss, accuracy) in steps:
             if not math.isfinite(loss):
                 keys = ", ".join(str(samples.keys[int(row)]) for row in batch.rows)
                 raise PipelineError(
@@ -150,6 +153,7 @@ class TrainingState:
                     f" set train.clip, or look at the samples of the step: {keys}."
                 )
             self.loss_sum += loss * size
+            self.accuracy_sum += accuracy * size
             self.last_loss = loss
         self._pending.clear()
 
@@ -175,10 +179,11 @@ class TrainingState:
                 "lr": self.rate,
                 "train_loss": self.loss_sum / trained,
                 "valid_loss": loss,
+                "train_accuracy": self.accuracy_sum / trained,
                 "valid_accuracy": ((logits >= 0) == truth).double().mean().item(),
             }
         )
-        self.loss_sum = 0.0
+        self.loss_sum, self.accuracy_sum = 0.0, 0.0
 
     def _weights(self) -> dict[str, torch.Tensor]:
         return (self.average.module if self.average else self.model).state_dict()
@@ -202,6 +207,7 @@ class TrainingState:
         facts = {
             "step": self.step,
             "loss_sum": self.loss_sum,
+            "accuracy_sum": self.accuracy_sum,
             "history": self.history,
             "speed": self.speed,
             "scaler": self.fabric.strategy.precision.state_dict(),
@@ -227,7 +233,8 @@ class TrainingState:
             moments.setdefault(int(i), {})[name] = tensor
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-        self.step, self.loss_sum = facts["step"], facts["loss_sum"]
+        self.step = facts["step"]
+        self.loss_sum, self.accuracy_sum = facts["loss_sum"], facts["accuracy_sum"]
         self.history, self.speed = facts["history"], facts["speed"]
         self.fabric.strategy.precision.load_state_dict(facts["scaler"])
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline.params import load_params
 from tests.conftest import ROOT
 from tests.imports import closure
 from tests.test_stages import write_params
@@ -55,6 +56,18 @@ def test_metrics_and_plots_are_in_git_and_the_rest_in_the_cache():
         for out in stage.get("metrics", []) + stage.get("plots", []):
             assert [*out.values()] == [{"cache": False}]
         assert all(isinstance(out, str) for out in stage["outs"])
+
+
+def test_git_takes_every_metric_and_plot_and_no_large_output():
+    template = f"data/{load_params(ROOT / 'params.yaml').data.source}"
+    for stage in dvc_yaml().values():
+        small = [path for out in stage.get("metrics", []) + stage.get("plots", []) for path in out]
+        large = [out.replace("data/${data.source}", template) for out in stage["outs"]]
+        ignored = subprocess.run(
+            ["git", "check-ignore", "--no-index", *small, *large],
+            cwd=ROOT, capture_output=True, text=True,
+        ).stdout.split()  # fmt: skip
+        assert ignored == large
 
 
 def run(clone: Path, *command: str) -> str:

@@ -125,7 +125,7 @@ def swell(celeba: Path) -> None:
     [
         (lambda c: shutil.rmtree(c / "Anno"), "does not hold CelebA: no list_attr_celeba.txt"),
         (lambda c: shutil.rmtree(c / "Eval"), "no list_eval_partition.txt"),
-        (lambda c: shutil.rmtree(c), "is not a folder; set CELEBA_ROOT"),
+        (lambda c: shutil.rmtree(c), "is not a folder; give the one that holds CelebA"),
         (drop_image, "lacks 000007.jpg and 1 more of the 84 images listed"),
         (cut_zip, "is not a readable zip file"),
         (flip_byte, "000001.jpg cannot be read"),

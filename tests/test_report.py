@@ -49,8 +49,16 @@ def run(pipeline):
             "recipe": params.model_dump(include={"backbone", "heads", "augment", "train"}),
         },
     )
-    columns = ("epoch", "step", "lr", "train_loss", "valid_loss", "valid_accuracy")
-    epochs = [(1, 63, 1e-3, 0.41, 0.33, 0.86), (2, 126, 3e-7, 0.25, 0.23, 0.9)]
+    columns = (
+        "epoch",
+        "step",
+        "lr",
+        "train_loss",
+        "valid_loss",
+        "train_accuracy",
+        "valid_accuracy",
+    )
+    epochs = [(1, 63, 1e-3, 0.41, 0.33, 0.81, 0.86), (2, 126, 3e-7, 0.25, 0.23, 0.88, 0.9)]
     write_csv(MODEL / "history.csv", [dict(zip(columns, e, strict=True)) for e in epochs])
     write_json(EXPORT / "metrics.json", {"parameters": 8_206_552, "coreml_bytes": 16_494_296})
     checked = {"file": "a.onnx", "run_by": "ONNX Runtime", "bytes": 9, "agreement": 0.9987}

@@ -55,6 +55,24 @@ def test_accumulated_parts_make_the_same_step(shards):
         torch.testing.assert_close(parts[name], whole[name], atol=1e-6, rtol=1e-4)
 
 
+def test_history_counts_the_answers_of_every_step(shards, monkeypatch):
+    """Steps of unequal size, cut into parts, over two epochs."""
+    told: list[torch.Tensor] = []
+    plain = TrainingState._loss
+
+    def note(self: TrainingState, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        told.append(((logits >= 0) == labels.bool()).detach())
+        return plain(self, logits, labels)
+
+    monkeypatch.setattr(TrainingState, "_loss", note)
+    options = {"batch_size": 20, "accumulate": 3, "epochs": 2, "label_smoothing": 0.1}
+    history = train(SMALL, shards, settings(**options), QUICK.augment).history
+    answers = torch.cat(told)
+    assert len(answers) == 2 * 48
+    for row, own in zip(history, answers.split(48), strict=True):
+        assert row["train_accuracy"] == pytest.approx(own.double().mean().item(), abs=1e-6)
+
+
 def test_gradients_are_clipped(shards):
     norms = []
 

@@ -54,8 +54,8 @@ class FolderSource:
     def __init__(self, root: Path, with_images: bool = True) -> None:
         if not root.is_dir():
             raise PipelineError(
-                f"{root} is not a folder; set CELEBA_ROOT (or sources.folder.path in params.yaml)"
-                " to the folder that holds CelebA."
+                f"{root} is not a folder; give the one that holds CelebA (CELEBA_ROOT for"
+                " `pipeline download`, an argument for `pipeline stats`)."
             )
         self.root = root
         attributes = _find(root, "list_attr_celeba")
@@ -64,7 +64,8 @@ class FolderSource:
             lacking = "list_attr_celeba" if attributes is None else "list_eval_partition"
             raise PipelineError(
                 f"{root} does not hold CelebA: no {lacking}.txt or .csv in it or in its"
-                f" folders {', '.join(PLACES[1:4])}; set CELEBA_ROOT to the right folder."
+                f" folders {', '.join(PLACES[1:4])}; give the folder that has them (CELEBA_ROOT"
+                " for `pipeline download`, an argument for `pipeline stats`)."
             )
         identity = _find(root, "identity_CelebA")
         self._annotations = [path for path in (attributes, partition, identity) if path]

@@ -28,7 +28,7 @@ def cut_at_a_sample_boundary(folder: Path, rng: random.Random) -> Planted:
     shard, i = pick(folder, rng)
     row = rows_of(folder, shard)[i]
     truncate(folder / shard, row["offset"] - 512)
-    return [(shard, row["key"], f"cut off before {row['key']}.jpg; is missing")]
+    return [(shard, row["key"], f"cut off before {row['key']}.jpg; the sample is missing")]
 
 
 def cut_inside_a_header(folder: Path, rng: random.Random) -> Planted:
