@@ -206,29 +206,36 @@ def test_a_key_that_webdataset_would_cut_is_refused(raw, tmp_path, monkeypatch):
         key_of("photo.of.me.jpg")
 
 
-LEAN = """
+PEAK = """
 import sys
 from pathlib import Path
+def peak():
+    status = Path("/proc/self/status")  # there is none on macOS
+    text = status.read_text() if status.exists() else "VmHWM: 0"
+    return int(text.split("VmHWM:")[1].split()[0]) / 1024
+import numpy, pyarrow.parquet, simplejpeg
+libraries = peak()
 from pipeline.codec import CropSettings
 from pipeline.packing import ShardSettings, pack_shard
 from pipeline.shards import plan_shards
 raw, folder = map(Path, sys.argv[1:])
 for task in plan_shards(raw, folder, ShardSettings(CropSettings(178), 20)):
     assert pack_shard(task).samples
-status = Path("/proc/self/status")  # there is none on macOS
-peak = int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024 if status.exists() else 0
-print(peak, *sys.modules)
+print(libraries, peak(), *sys.modules)
 """
+"""Prints the peak memory of a worker, MB: with its libraries alone, and when it has packed."""
 
 
 def test_a_worker_imports_little_and_needs_little_memory(raw, tmp_path):
-    peak, *loaded = subprocess.run(
-        [sys.executable, "-c", LEAN, raw, tmp_path],
+    libraries, peak, *loaded = subprocess.run(
+        [sys.executable, "-c", PEAK, raw, tmp_path],
         capture_output=True, text=True, cwd=ROOT, check=True,
     ).stdout.split()  # fmt: skip
     heavy = {"torch", "webdataset", "matplotlib", "pydantic", "typer", "pandas", "pyarrow.compute"}
     assert not heavy & set(loaded)
-    assert float(peak) < 150  # MB, what a worker may need; here 85, of them 49 of mapped libraries
+    # How much of a library is held differs from machine to machine, what is added to it does not.
+    assert float(peak) - float(libraries) < 40
+    assert float(peak) < 150
 
 
 @real_sample
