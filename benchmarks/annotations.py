@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.attributes import CELEBA_ORDER
-from pipeline.copula import celeba_prevalences
+from pipeline.sources.synthetic.copula import celeba_prevalences
 
 SPLITS = {"train": 162_770, "valid": 19_867, "test": 19_962}
 

@@ -29,10 +29,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.codec import CropSettings
-from pipeline.crops import crop_portrait
-from pipeline.packing import ShardSettings, ShardTask, pack_shard, read_rows
-from pipeline.shards import plan_shards, write_shards
+from pipeline.dataset.codec import CropSettings
+from pipeline.dataset.crops import crop_portrait
+from pipeline.shards.pack import ShardSettings, ShardTask, pack_shard, read_rows
+from pipeline.shards.write import plan_shards, write_shards
 
 CROP = CropSettings(178)
 SETTINGS = ShardSettings(CROP, samples=1000)
@@ -235,8 +235,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--raw", type=Path, help="raw parquet to use instead of drawing faces")
     options = parser.parse_args()
-    from pipeline.raw import write_raw  # here, for every worker imports this file
-    from pipeline.sources.synthetic import SyntheticSource
+    from pipeline.dataset.raw import write_raw
+    from pipeline.sources.synthetic.source import SyntheticSource
 
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)

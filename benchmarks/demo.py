@@ -13,14 +13,16 @@ import tempfile
 import threading
 from pathlib import Path
 
-from pipeline import onnx, site
-from pipeline.atomic import write_json
-from pipeline.exported import About
-from pipeline.model import FaceAttributes, architecture_of
-from pipeline.params import load_params
-from pipeline.server import SiteServer
-from tests import film
 from tests.browser import CHROMIUM, chromium, visit
+
+from pipeline.apps import site
+from pipeline.apps.server import SiteServer
+from pipeline.export import to_onnx
+from pipeline.export.card import About
+from pipeline.files import write_json
+from pipeline.network.model import FaceAttributes, architecture_of
+from pipeline.params import load_params
+from tests import film
 
 ABOUT = About(version="0", license="random weights")
 
@@ -47,7 +49,7 @@ def build(recipe: str, work: Path) -> dict[str, int]:
     """The site with a network of that recipe, its weights random; bytes by part."""
     settings = load_params(Path("recipes", f"{recipe}.yaml"))
     model = FaceAttributes(architecture_of(settings, settings.shards.size))
-    onnx.export(model, work / "model.onnx", ABOUT)
+    to_onnx.export(model, work / "model.onnx", ABOUT)
     write_json(work / "model.json", ABOUT.card(recipe, settings.shards.size, {}))
     return site.build(work / "model.onnx", work / "site")
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from annotations import run
 
-from pipeline import predictions
-from pipeline.metrics import sigmoid
-from pipeline.predictions import Predictions, SplitPredictions
+from pipeline.evaluation import predictions
+from pipeline.evaluation.metrics import sigmoid
+from pipeline.evaluation.predictions import Predictions, SplitPredictions
 
 OURS = """
 from pathlib import Path

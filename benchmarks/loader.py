@@ -31,15 +31,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import simplejpeg
 
-from pipeline.atomic import write_json
-from pipeline.codec import CropSettings
+from pipeline.dataset.codec import CropSettings
+from pipeline.dataset.raw import write_raw
 from pipeline.engines import available_cpus
-from pipeline.index import read_index
-from pipeline.loader import ShardReader, cut, epoch_order
-from pipeline.packing import ShardSettings
-from pipeline.raw import write_raw
-from pipeline.shards import write_shards
-from pipeline.sources.synthetic import SyntheticSource
+from pipeline.files import write_json
+from pipeline.shards.index import read_index
+from pipeline.shards.order import cut, epoch_order
+from pipeline.shards.pack import ShardSettings
+from pipeline.shards.read import ShardReader
+from pipeline.shards.write import write_shards
+from pipeline.sources.synthetic.source import SyntheticSource
 
 SIZE = 178
 BATCH = 64

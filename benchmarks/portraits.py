@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pipeline.portraits import draw
-from pipeline.sources.synthetic import draw_row, plan_row
+from pipeline.sources.synthetic.portrait import draw
+from pipeline.sources.synthetic.source import draw_row, plan_row
 
 
 def faces_per_second(count: int, first: int) -> float:

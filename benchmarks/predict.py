@@ -6,8 +6,9 @@
 The plain loop is what one writes first: for each file, Pillow decodes, crops and scales it, and
 PyTorch runs the network on that one image, on one thread and on all cores (beside other work those
 threads wait for each other: then give --threads 1). Ours is the exported ONNX file through
-pipeline.prediction. All have loaded their network before the clock starts and take turns; quoted
-are medians. Without --model the network is the one that the params describe, its weights random.
+pipeline.apps.predictor. All have loaded their network before the clock starts and take turns;
+medians are quoted. Without --model the network is the one that the params describe, its weights
+random.
 The largest difference of their answers is printed too: Pillow scales a little differently.
 """
 
@@ -23,13 +24,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pipeline import onnx
+from pipeline.apps.predictor import open_predictor, predict_files
 from pipeline.engines import available_cpus
-from pipeline.exported import About
-from pipeline.model import FaceAttributes, architecture_of, load_model
+from pipeline.export import to_onnx
+from pipeline.export.card import About
+from pipeline.network.model import FaceAttributes, architecture_of, load_model
 from pipeline.params import load_params
-from pipeline.prediction import open_predictor, predict
-from pipeline.sources.synthetic import draw_row
+from pipeline.sources.synthetic.source import draw_row
 
 
 def plain_loop(model: FaceAttributes, paths: list[Path], threads: int) -> np.ndarray:
@@ -67,11 +68,11 @@ def main() -> None:
         for row, path in enumerate(paths):
             path.write_bytes(draw_row(0, "test", row)[0])
         file = Path(place, "network.onnx")
-        onnx.export(model, file, About("benchmark", "none"))
+        to_onnx.export(model, file, About("benchmark", "none"))
         predictor = open_predictor(file)
         runners: dict[str, Callable[[], np.ndarray]] = {
             "pipeline predict": lambda: np.stack(
-                [answer for _, answer in predict(predictor, paths)]
+                [answer for _, answer in predict_files(predictor, paths)]
             )
         }
         for threads in options.threads:

@@ -21,17 +21,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline import processes
-from pipeline.augment import draw
-from pipeline.codec import CropSettings
-from pipeline.loader import Batch, ShardReader, cut, epoch_order
-from pipeline.model import FaceAttributes, architecture_of
-from pipeline.packing import ShardSettings
+from pipeline.dataset.codec import CropSettings
+from pipeline.dataset.raw import write_raw
+from pipeline.network.model import FaceAttributes, architecture_of
 from pipeline.params import Params, Train, load_params
-from pipeline.raw import write_raw
-from pipeline.shards import write_shards
-from pipeline.sources.synthetic import SyntheticSource
-from pipeline.training_state import TrainingState
+from pipeline.shards.order import cut, epoch_order
+from pipeline.shards.pack import ShardSettings
+from pipeline.shards.read import Batch, ShardReader
+from pipeline.shards.write import write_shards
+from pipeline.sources.synthetic.source import SyntheticSource
+from pipeline.training import processes
+from pipeline.training.augment import draw
+from pipeline.training.state import TrainingState
 
 
 def batches(reader: ShardReader, size: int, cached: bool) -> Iterator[Batch]:

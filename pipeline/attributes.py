@@ -6,7 +6,10 @@ them; logits, predictions and the exported model use it. Labels cross from one t
 other once, after loading: `labels[:, CELEBA_TO_MODEL]`.
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import numpy as np
 
 CELEBA_ORDER: Final[tuple[str, ...]] = (
     "5_o_Clock_Shadow",
@@ -111,3 +114,8 @@ REGION_OF: Final[dict[str, str]] = {a: r for r, names in REGIONS.items() for a i
 
 SPLITS: Final[tuple[str, ...]] = ("train", "valid", "test")
 """In the order of CelebA's partition codes 0, 1, 2."""
+
+
+def model_order(labels: "np.ndarray") -> "np.ndarray":
+    """Labels [N, 40] from CelebA order into model order."""
+    return labels[:, CELEBA_TO_MODEL]

@@ -6,21 +6,21 @@ import sys
 import typer
 
 from pipeline.errors import PipelineError
-from stages.card import card
-from stages.compare import compare
-from stages.demo import demo
 from stages.download import download
 from stages.evaluate import evaluate
 from stages.export import export
-from stages.predict import predict
-from stages.profile import profile
-from stages.recipe import recipe
-from stages.report import report
-from stages.samples import samples
 from stages.shard import shard
 from stages.stats import stats
+from stages.tools.card import card
+from stages.tools.compare import compare
+from stages.tools.demo import demo
+from stages.tools.predict import predict
+from stages.tools.profile import profile
+from stages.tools.recipe import recipe
+from stages.tools.report import report
+from stages.tools.samples import samples
+from stages.tools.verify import verify
 from stages.train import train
-from stages.verify import verify
 
 app = typer.Typer(
     name="pipeline",

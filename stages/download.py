@@ -9,8 +9,8 @@ def download(params: ParamsFile = PARAMS) -> None:
     The source is `data.source` of the params: `synthetic` draws faces here, `folder` reads the
     CelebA that CELEBA_ROOT points to. Writes raw parquet and source.json, whole or not at all.
     """
+    from pipeline.dataset.raw import write_raw
     from pipeline.params import load_params
-    from pipeline.raw import write_raw
     from pipeline.sources import open_source
 
     settings = load_params(params)

@@ -8,8 +8,8 @@ import typer
 from stages.layout import EVALUATION, MODEL, PARAMS, ParamsFile, shard_folder
 
 if TYPE_CHECKING:
+    from pipeline.evaluation.predictions import Predictions
     from pipeline.params import Params
-    from pipeline.predictions import Predictions
 
 
 def evaluate(
@@ -30,11 +30,13 @@ def evaluate(
     (chosen on valid), radar.json, pictures of them, and predictions.parquet, from which all of it
     can be made again.
     """
-    from pipeline import evaluation, plots, predictions, published
-    from pipeline.atomic import new_directory
+    from pipeline.evaluation import evaluate as evaluation
+    from pipeline.evaluation import predictions, published
+    from pipeline.evaluation.summary import summary
+    from pipeline.files import new_directory
     from pipeline.params import load_params
-    from pipeline.radar import draw_radar
-    from pipeline.summary import summary
+    from pipeline.report import plots
+    from pipeline.report.radar import draw_radar
 
     settings = load_params(params)
     found = predictions.read(from_predictions) if from_predictions else _predict(settings)
@@ -56,20 +58,22 @@ def evaluate(
         plots.draw_attribute_bars(result.radar, partial / "attributes.png")
         plots.draw_prevalence_recall(result.attributes, partial / "recall.png")
         plots.draw_calibration(result.calibration, partial / "calibration.png")
-        published.draw_published(result.published, caveat, partial / "published.png")
+        plots.draw_published(result.published, caveat, partial / "published.png")
     field = f"against the field: {caveat}" if caveat else published.table(result.published, None)
     print(summary(result), "", field, f"{EVALUATION}: tables and pictures", sep="\n")
 
 
 def _predict(settings: "Params") -> "Predictions":
     """Ask the network about valid and the split to be judged."""
-    from pipeline.inference import choose_device, model_order, predict_logits
-    from pipeline.loader import ShardReader
-    from pipeline.metrics import sigmoid
-    from pipeline.model import load_model
-    from pipeline.predictions import Predictions, SplitPredictions
-    from pipeline.raw import sha256_of
-    from pipeline.statistics import prevalence
+    from pipeline.attributes import model_order
+    from pipeline.dataset.statistics import prevalence
+    from pipeline.evaluation.metrics import sigmoid
+    from pipeline.evaluation.predictions import Predictions, SplitPredictions
+    from pipeline.files import sha256_of
+    from pipeline.network.device import choose_device
+    from pipeline.network.inference import predict_logits
+    from pipeline.network.model import load_model
+    from pipeline.shards.read import ShardReader
 
     shards = shard_folder(settings.data.source)
     model, _ = load_model(MODEL)

@@ -8,7 +8,7 @@ from pipeline.errors import PipelineError
 from stages.layout import EVALUATION, EXPORT, MODEL, PARAMS, ParamsFile, shard_folder
 
 if TYPE_CHECKING:
-    from pipeline.exported import About
+    from pipeline.export.card import About
 
 
 def export(params: ParamsFile = PARAMS) -> None:
@@ -18,13 +18,19 @@ def export(params: ParamsFile = PARAMS) -> None:
     (what their numbers mean), smaller variants/, and how they compare with PyTorch on real crops:
     metrics.json and, a row a file, variants.csv. Writes nothing where they do not agree.
     """
-    from pipeline import coreml, onnx
-    from pipeline.atomic import new_directory, write_csv, write_json
-    from pipeline.deployed import run_model
-    from pipeline.exported import require_agreement
-    from pipeline.model import load_model
+    from pipeline.export import to_coreml, to_onnx
+    from pipeline.export.deployed import run_model
+    from pipeline.export.proof import (
+        describe_files,
+        headline,
+        prove_coreml,
+        prove_onnx,
+        require_agreement,
+        sample_images,
+    )
+    from pipeline.files import new_directory, write_csv, write_json
+    from pipeline.network.model import load_model
     from pipeline.params import load_params
-    from pipeline.proof import describe_files, headline, prove_coreml, prove_onnx, sample_images
 
     settings = load_params(params)
     wanted = settings.export
@@ -39,8 +45,8 @@ def export(params: ParamsFile = PARAMS) -> None:
     case = (images, reference, about.thresholds, parameters)
     with new_directory(EXPORT) as partial:
         package, file = (partial / f"{wanted.name}.{kind}" for kind in ("mlpackage", "onnx"))
-        coreml.export(model, package, about, wanted.precision)
-        onnx.export(model, file, about)
+        to_coreml.export(model, package, about, wanted.precision)
+        to_onnx.export(model, file, about)
         rows = [*prove_coreml(package, *case), prove_onnx(file, *case)]
         for row in rows:
             what = f"{row['file']} (run by {row['run_by']})"
@@ -49,7 +55,7 @@ def export(params: ParamsFile = PARAMS) -> None:
         smaller.mkdir()
         for variant in wanted.variants:
             path = smaller / f"{wanted.name}-{variant}.mlpackage"
-            coreml.compress(package, path, variant)
+            to_coreml.compress(package, path, variant)
             rows += prove_coreml(path, *case, exact=False)
         write_csv(partial / "variants.csv", rows)
         write_json(partial / "metrics.json", headline(rows, parameters))
@@ -69,7 +75,7 @@ def _about(description: dict[str, Any]) -> "About":
     import hashlib
 
     from pipeline.attributes import MODEL_ORDER
-    from pipeline.exported import About
+    from pipeline.export.card import About
 
     metrics, thresholds = (_read(EVALUATION / name) for name in ("metrics.json", "thresholds.json"))
     digest = hashlib.sha256((MODEL / "model.safetensors").read_bytes()).hexdigest()

@@ -9,10 +9,10 @@ def shard(params: ParamsFile = PARAMS) -> None:
     The tars are read by webdataset, timm and `datasets` as they are; index.json and
     index.parquet beside them tell what each holds and its sha256.
     """
-    from pipeline.codec import CropSettings
-    from pipeline.packing import ShardSettings
+    from pipeline.dataset.codec import CropSettings
     from pipeline.params import load_params
-    from pipeline.shards import write_shards
+    from pipeline.shards.pack import ShardSettings
+    from pipeline.shards.write import write_shards
 
     read = load_params(params)
     chosen, source = read.shards, read.data.source

@@ -24,11 +24,11 @@ def stats(
     pictures. No image is read, unless stats.duplicates asks for equal ones. With CELEBA given, only
     prints, from its annotation files.
     """
-    from pipeline import statistics
     from pipeline.attributes import CELEBA_ORDER
+    from pipeline.dataset import statistics
 
     if folder is not None:
-        from pipeline.sources.folder import FolderSource
+        from pipeline.sources.folder.source import FolderSource
 
         celeba = FolderSource(folder, with_images=False)
         print(celeba.found())
@@ -40,10 +40,11 @@ def stats(
         )
         return
 
-    from pipeline import duplicates, plots
-    from pipeline.atomic import new_directory, write_csv, write_json
+    from pipeline.dataset import duplicates
+    from pipeline.dataset.raw import read_labels
+    from pipeline.files import new_directory, write_csv, write_json
     from pipeline.params import load_params
-    from pipeline.raw import read_labels
+    from pipeline.report import plots
 
     settings = load_params(params)
     raw = raw_folder(settings.data.source)

@@ -16,11 +16,11 @@ def train(params: ParamsFile = PARAMS) -> None:
     import timm
     import torch
 
-    from pipeline.atomic import new_directory, write_csv
-    from pipeline.foreign import describe
-    from pipeline.model import architecture_of, save_model
+    from pipeline.files import new_directory, write_csv
+    from pipeline.network.model import architecture_of, save_model
     from pipeline.params import load_params
-    from pipeline.training import train as train_network
+    from pipeline.shards.foreign import describe
+    from pipeline.training.loop import train as train_network
 
     settings = load_params(params)
     shards = shard_folder(settings.data.source)

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import PipelineError
-from pipeline.model import FaceAttributes, architecture_of
+from pipeline.network.model import FaceAttributes, architecture_of
 from pipeline.params import changes, load_params
-from tests.conftest import ROOT
+from tests.support.project import ROOT
 
 QUICK = (ROOT / "recipes/quick.yaml").read_text()
 

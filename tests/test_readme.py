@@ -12,14 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.attributes import MODEL_ORDER
-from pipeline.exported import INPUT, OUTPUT
-from pipeline.mil import Program
-from pipeline.onnx_runtime import Network
-from pipeline.raw import raw_files
-from tests.conftest import ROOT
-from tests.networks import ABOUT
+from pipeline.dataset.raw import raw_files
+from pipeline.export.card import INPUT, OUTPUT
+from pipeline.export.run_coreml import Program
+from pipeline.export.run_onnx import Network
+from tests.support.networks import ABOUT
+from tests.support.project import ROOT
 
-pytest_plugins = "tests.packages"
+pytest_plugins = "tests.support.packages"
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

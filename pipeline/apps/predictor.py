@@ -1,0 +1,115 @@
+"""From image files to attributes, with whichever form of the network there is.
+
+An exported ONNX file needs no torch and starts at once; a Core ML package runs in Core ML on a
+Mac and elsewhere in `pipeline.export.run_coreml`; a folder of `pipeline train` runs in PyTorch.
+"""
+
+import json
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.apps.photos import read_crop
+from pipeline.attributes import MODEL_ORDER
+from pipeline.dataset.codec import BadImage
+from pipeline.engines import available_cpus
+from pipeline.errors import PipelineError
+from pipeline.export.card import Images, Probabilities
+
+BATCH = 16
+"""Images that run together: on a CPU more gain nothing."""
+
+BATCHES_AHEAD = 3
+"""Batches being decoded while one runs."""
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A network that is ready to run."""
+
+    run: Callable[[Images], Probabilities]
+    size: int
+    """Side of the square input, px."""
+
+    thresholds: np.ndarray
+    """float64 [40], in model order."""
+
+
+def open_predictor(path: Path) -> Predictor:
+    """An `.onnx` file, an `.mlpackage`, or a folder with model.json.
+
+    Raises PipelineError where there is none of them, or it is damaged or not ours.
+    """
+    if path.suffix == ".onnx":
+        from pipeline.export.run_onnx import Network
+
+        network = Network(path)
+        return Predictor(network.run, network.size, _thresholds(network.metadata))
+    if path.suffix == ".mlpackage":
+        from pipeline.export.run_coreml import Package, Program
+
+        program = Program.load(path)
+        on_mac = sys.platform == "darwin"
+        run = Package(path).run if on_mac else lambda images: program.run(images, half=True)
+        return Predictor(run, program.size, _thresholds(program.metadata))
+    if path.is_dir():
+        from pipeline.export.deployed import run_model
+        from pipeline.network.model import load_model
+
+        model, _ = load_model(path)
+        fixed = np.full(len(MODEL_ORDER), 0.5)  # thresholds come with the export
+        return Predictor(
+            lambda images: run_model(model, images), model.architecture.image_size, fixed
+        )
+    raise PipelineError(
+        f"{path} is no network: give an .onnx file, an .mlpackage or a folder of `pipeline train`."
+    )
+
+
+def _thresholds(metadata: Mapping[str, str]) -> np.ndarray:
+    return np.array(json.loads(metadata["thresholds"]))
+
+
+def predict_files(
+    predictor: Predictor, paths: Sequence[Path]
+) -> Iterator[tuple[Path, np.ndarray | BadImage]]:
+    """Each file with its probabilities, float32 [40] in model order, or why it has none.
+
+    In the order of `paths`. Threads decode ahead of the network.
+    """
+    with ThreadPoolExecutor(available_cpus(), "decode") as pool:
+        waiting: deque[tuple[Sequence[Path], list[Future[np.ndarray | BadImage]]]] = deque()
+        for start in range(0, len(paths), BATCH):
+            names = paths[start : start + BATCH]
+            waiting.append((names, [pool.submit(_read, name, predictor.size) for name in names]))
+            if len(waiting) > BATCHES_AHEAD:
+                yield from _run(predictor, *waiting.popleft())
+        while waiting:
+            yield from _run(predictor, *waiting.popleft())
+
+
+def _read(path: Path, size: int) -> np.ndarray | BadImage:
+    try:
+        return read_crop(path, size)
+    except BadImage as error:
+        return error
+
+
+def _run(
+    predictor: Predictor, paths: Sequence[Path], futures: list[Future[np.ndarray | BadImage]]
+) -> Iterator[tuple[Path, np.ndarray | BadImage]]:
+    read = [future.result() for future in futures]
+    crops = [crop for crop in read if not isinstance(crop, BadImage)]
+    answers = iter(predictor.run(np.stack(crops)) if crops else ())
+    for path, crop in zip(paths, read, strict=True):
+        yield path, crop if isinstance(crop, BadImage) else next(answers)
+
+
+def present(predictor: Predictor, probabilities: np.ndarray) -> list[str]:
+    """The attributes that hold, in model order: those whose probability reaches its threshold."""
+    return [MODEL_ORDER[i] for i in np.flatnonzero(probabilities >= predictor.thresholds)]

@@ -1,0 +1,73 @@
+"""From the bytes of an aligned portrait to its square crop.
+
+The crop is the centre 178 x 178 of the 178 x 218 image (20 rows off the top, 20 off the
+bottom), scaled to the wanted side where that differs. Training, export and prediction use this
+one definition.
+"""
+
+import numpy as np
+import simplejpeg
+
+from pipeline.dataset.codec import BadImage, CropSettings, encode_crop, reason
+
+PORTRAIT = (218, 178)
+"""Height and width of an aligned CelebA image, px."""
+
+_MAGIC = {b"\x89PNG": "a PNG image", b"RIFF": "a WebP image", b"GIF8": "a GIF image"}
+
+
+def decode_portrait(data: bytes | memoryview, name: str = ".jpg") -> np.ndarray:
+    """The bytes of a JPEG, or of a PNG that is named so, -> uint8 RGB [218, 178, 3].
+
+    Raises BadImage where the bytes are not what the name says, are damaged or cut short, or the
+    size differs. The size is read from the header: an image of 30,000 x 30,000 is never decoded.
+    """
+    if name.endswith(".png"):
+        return _decode_png(data)
+    if data[:2] != b"\xff\xd8":
+        raise BadImage(f"is not a JPEG but {_MAGIC.get(bytes(data[:4]), 'something else')}")
+    try:
+        height, width, *_ = simplejpeg.decode_jpeg_header(data)
+        _check_size(height, width)
+        return simplejpeg.decode_jpeg(data, colorspace="RGB")
+    except BadImage:
+        raise
+    except ValueError as error:
+        raise BadImage(f"is damaged ({reason(error)})") from error
+
+
+def _decode_png(data: bytes | memoryview) -> np.ndarray:
+    if data[:4] != b"\x89PNG":
+        raise BadImage("is not a PNG image")
+    width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
+    _check_size(height, width)
+    import cv2
+
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise BadImage("is damaged (no image)")
+    return np.ascontiguousarray(image[:, :, ::-1])
+
+
+def _check_size(height: int, width: int) -> None:
+    if (height, width) != PORTRAIT:
+        raise BadImage(f"is {width} x {height} px where {PORTRAIT[1]} x {PORTRAIT[0]} belong")
+
+
+def square_crop(image: np.ndarray, size: int) -> np.ndarray:
+    """The centre square of uint8 [H, W, 3], scaled to [size, size, 3] by area or, up, linearly."""
+    height, width = image.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = image[top : top + side, left : left + side]
+    if side == size:
+        return np.ascontiguousarray(square)
+    import cv2  # only where it is needed: see pipeline.codec
+
+    method = cv2.INTER_AREA if size < side else cv2.INTER_LINEAR
+    return cv2.resize(square, (size, size), interpolation=method)
+
+
+def crop_portrait(data: bytes | memoryview, settings: CropSettings, name: str = ".jpg") -> bytes:
+    """The bytes of a portrait of that file name -> those of its square crop. Raises BadImage."""
+    return encode_crop(square_crop(decode_portrait(data, name), settings.size), settings)

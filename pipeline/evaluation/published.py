@@ -1,0 +1,131 @@
+"""Test accuracy per attribute that others have published on CelebA, and ours beside it.
+
+The numbers, in per cent, are in `facts/published_accuracy.csv`, taken from the table in the
+SwinFace paper (arXiv:2308.11509); the means were recomputed and equal the printed ones.
+`SOURCES` says where it is otherwise, and how exactly each method is known. Whether ours may be
+compared with them at all is for `caveat` to say.
+"""
+
+import csv
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from statistics import fmean
+from typing import Final
+
+import numpy as np
+
+from pipeline.attributes import MODEL_ORDER, REGION_OF
+from pipeline.errors import PipelineError
+from pipeline.tables import Rows, column
+
+TRANSFA: Final = "TransFA 2022"
+REPORT: Final = "Report EfficientFormerV2 2024"
+
+SOURCES: Final[dict[str, str]] = {
+    "LNets+ANet 2015": "Liu et al., the paper that introduced CelebA; rounded to 1 % there",
+    "MOON 2016": "Rudd et al., Mixed Objective Optimization Network",
+    "MCNN-AUX 2016": "Hand and Chellappa, Attributes for Improved Attributes",
+    "MCFA 2018": "Zhuang et al., cascaded CNN, arXiv:1805.01290; rounded to 1 %",
+    "DMM-CNN 2020": "Mao et al., arXiv:2002.03683",
+    "SwinFace 2023": "Qin et al., arXiv:2308.11509",
+    TRANSFA: "Liu et al., arXiv:2207.05456; to two digits only, by way of the report's author",
+    REPORT: "the report's own; read off its chart, within 0.1 point (mean 90.92, printed 90.9)",
+}
+"""Method and year -> who measured it, and how exactly it is known."""
+
+TEST_IMAGES: Final = 19_962
+"""In CelebA's test split, on which all of them were measured."""
+
+MEAN: Final = "MEAN"
+_TABLE: Final = Path(__file__).parents[1] / "facts" / "published_accuracy.csv"
+
+
+@cache
+def published_accuracy() -> dict[str, dict[str, float]]:
+    """Method -> attribute -> accuracy on test, per cent."""
+    with _TABLE.open(newline="", encoding="utf-8") as file:
+        rows = {row["attribute"]: row for row in csv.DictReader(file)}
+    return {method: {a: float(rows[a][method]) for a in MODEL_ORDER} for method in SOURCES}
+
+
+def caveat(source: str, split: str, images: int) -> str | None:
+    """Why our accuracy on `images` of a split cannot stand beside theirs; None where it can."""
+    if source == "synthetic":
+        return "ours was measured on synthetic faces, theirs on CelebA: not comparable"
+    if (split, images) != ("test", TEST_IMAGES):
+        return (
+            f"ours was measured on {images:,} images of {split}, theirs on CelebA's"
+            f" {TEST_IMAGES:,} of test: not comparable"
+        )
+    return None
+
+
+def faces(source: str) -> str:
+    """Whose faces a source holds, in words."""
+    return "synthetic faces" if source == "synthetic" else "CelebA"
+
+
+def compare(accuracy: Mapping[str, float], reference: str = REPORT) -> list[dict[str, str | float]]:
+    """Our accuracy per attribute, in per cent, beside everyone's; the last row holds the means.
+
+    A row has `attribute`, `region`, `ours`, a column for each method of `SOURCES`, and
+    `difference`: ours less the reference method's, in points.
+    """
+    methods = published_accuracy()
+    if reference not in methods:
+        known = ", ".join(methods)
+        raise PipelineError(f"No published result is called {reference}; there are: {known}.")
+    ours = {a: accuracy[a] for a in MODEL_ORDER}
+    if 0 < max(ours.values()) <= 1:
+        raise ValueError("compare() takes accuracy in per cent, not as a fraction")
+
+    columns = {"ours": ours, **methods}
+    rows: list[dict[str, str | float]] = []
+    for name in MODEL_ORDER:
+        values = {title: column[name] for title, column in columns.items()}
+        rows.append({"attribute": name, "region": REGION_OF[name], **values})
+    means = {title: fmean(column.values()) for title, column in columns.items()}
+    rows.append({"attribute": MEAN, "region": "", **means})
+    return [{**row, "difference": float(row["ours"]) - float(row[reference])} for row in rows]
+
+
+def with_transfa(radar: Rows, rows: Rows) -> list[dict[str, object]]:
+    """The radar's rows with TransFA's accuracy as `published`; `rows` are those of `compare`."""
+    theirs = {row["attribute"]: row[TRANSFA] for row in rows}
+    return [{**row, "published": theirs.get(row["attribute"])} for row in radar]
+
+
+def standings(rows: Rows) -> list[dict[str, str | float]]:
+    """A row a method, the best mean first, from the rows of `compare`, or of the CSV of them.
+
+    `method`, `mean` in per cent, `difference` (our mean less theirs, in points), and on how many
+    of the 40 attributes ours is the `better` and the `worse` one.
+    """
+    *attributes, means = rows
+    result: list[dict[str, str | float]] = []
+    for method in SOURCES:
+        ahead = column(attributes, "ours") - column(attributes, method)
+        result.append(
+            {
+                "method": method,
+                "mean": float(means[method]),
+                "difference": float(means["ours"]) - float(means[method]),
+                "better": int(np.count_nonzero(ahead > 0)),
+                "worse": int(np.count_nonzero(ahead < 0)),
+            }
+        )
+    return sorted(result, key=lambda row: -float(row["mean"]))
+
+
+def table(rows: Rows, warning: str | None) -> str:
+    """The standings as lines to print, with the `warning` of `caveat` above them."""
+    lines = [f"against the field, accuracy on test: ours {float(rows[-1]['ours']):.2f} %"]
+    if warning:
+        lines.append(f"  {warning}")
+    lines += [
+        f"  {row['method']:29} {row['mean']:6.2f} %, ours {row['difference']:+6.2f} points,"
+        f" better on {row['better']} of {len(MODEL_ORDER)}"
+        for row in standings(rows)
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,52 @@
+"""Thresholds on the probability, one an attribute, chosen where the network was not trained.
+
+Candidates are the fixed threshold and, between any two neighbouring probabilities (0 and 1
+included), the midpoint: no other threshold decides otherwise. The best score wins; among equals
+the candidate closest to the fixed one, then the lower. So an attribute for which nothing does
+better than the fixed threshold keeps it, and so does one with a single class.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from pipeline.attributes import MODEL_ORDER
+from pipeline.evaluation.metrics import Counts
+
+
+def choose_thresholds(
+    probabilities: np.ndarray, labels: np.ndarray, fixed: float, score: str
+) -> np.ndarray:
+    """The threshold in (0, 1) of each attribute that maximises its score: float64 [40].
+
+    `probabilities` [N, 40] and `labels` bool [N, 40] of the split to choose on; `score` is a
+    metric of `Counts`: accuracy or f1. An attribute holds where its probability reaches it.
+    """
+    return np.array(
+        [_choose(p, y, fixed, score) for p, y in zip(probabilities.T, labels.T, strict=True)]
+    )
+
+
+def _choose(probabilities: np.ndarray, labels: np.ndarray, fixed: float, score: str) -> float:
+    if labels.all() or not labels.any():
+        return fixed
+    ranked = np.concatenate([[0.0], np.sort(probabilities), [1.0]])
+    middles = (ranked[:-1] + ranked[1:]) / 2
+    # Neighbours in float64 have no number between them: their "middle" may be the lower one.
+    middles = np.where(middles > ranked[:-1], middles, ranked[1:])
+    candidates = np.append(middles[(ranked[1:] > ranked[:-1]) & (middles < 1)], fixed)
+    fn = np.searchsorted(np.sort(probabilities[labels]), candidates)
+    tn = np.searchsorted(np.sort(probabilities[~labels]), candidates)
+    tp, fp = np.count_nonzero(labels) - fn, np.count_nonzero(~labels) - tn
+    scores = getattr(Counts(tp, tn, fp, fn), score)
+    best = candidates[scores == scores.max()]
+    return float(best[np.lexsort([best, np.abs(best - fixed)])[0]])
+
+
+def as_json(thresholds: np.ndarray, fixed: float, score: str) -> dict[str, Any]:
+    """What `thresholds.json` holds; the attributes in model order."""
+    return {
+        "fixed": fixed,
+        "chosen_for": score,
+        "attributes": dict(zip(MODEL_ORDER, thresholds.tolist(), strict=True)),
+    }

@@ -1,0 +1,94 @@
+"""Files and folders that appear whole or not at all: written beside, then renamed."""
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import PipelineError
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A temporary path on this disk that becomes `path` when the block ends well, or vanishes.
+
+    Behind an fsspec URL (`path` is a UPath) the file is put whole at the end.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remote = getattr(path, "fs", None)
+    partial = Path(tempfile.mkdtemp(), path.name) if remote else _beside(path)
+    try:
+        yield partial
+        if remote:
+            remote.put_file(str(partial), str(path.path))  # type: ignore[attr-defined]
+        else:
+            os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+        if remote:
+            partial.parent.rmdir()
+
+
+@contextmanager
+def new_directory(path: Path) -> Iterator[Path]:
+    """A temporary folder that replaces `path` when the block ends well, and vanishes otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = _beside(path)
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        yield partial
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON with a fixed layout. NaN and infinity are refused: JSON has neither."""
+    with new_file(path) as partial:
+        partial.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_csv(
+    path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None
+) -> None:
+    """Write rows of one shape as CSV, floats to six digits, None as an empty field.
+
+    `columns` names them where there may be no row.
+    """
+    with new_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=columns or list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def cache_folder(name: str) -> Path:
+    """A folder for what can be had again. Raises PipelineError where it cannot be made."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(home) / "face-attributes" / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PipelineError(
+            f"The cache {folder} cannot be made ({error.strerror}); set XDG_CACHE_HOME to a folder"
+            " that can be written."
+        ) from error
+    return folder

@@ -1,0 +1,35 @@
+"""Running a network over the samples of a split, on whatever device there is."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from pipeline.attributes import CELEBA_TO_MODEL
+from pipeline.network.model import to_float
+from pipeline.progress import Progress
+from pipeline.shards.order import cut
+from pipeline.shards.read import ShardReader
+
+
+def predict_logits(
+    model: nn.Module,
+    reader: ShardReader,
+    batch_size: int,
+    device: torch.device,
+    rank: int = 0,
+    world: int = 1,
+) -> np.ndarray:
+    """Logits of every sample of the split, in its order: float32 [N, 40] in model order.
+
+    One of many processes fills the rows of its own part; the others are 0.
+    """
+    model = model.to(device).eval()
+    logits = np.zeros((len(reader), len(CELEBA_TO_MODEL)), np.float32)
+    parts = cut(np.arange(len(reader)), batch_size, rank, world)
+    label, total = f"predict {reader.split}", sum(map(len, parts))
+    with torch.inference_mode(), Progress(label, total, "images", rank == 0) as done:
+        for batch in reader.batches(parts):
+            images = torch.from_numpy(batch.images).to(device)
+            logits[batch.rows] = model(to_float(images)).float().cpu().numpy()
+            done(len(batch.rows))
+    return logits

@@ -1,0 +1,267 @@
+"""The network: one timm backbone and seven heads, one a face region.
+
+Images in [0, 1] go in; where the backbone's weights want another scale, that is its first step.
+
+Saved as `model.safetensors` (weights) and `model.json` (all that is needed to rebuild and to
+feed it). Logits come in model order; sigmoid is applied where probabilities leave the network.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import timm
+import torch
+from safetensors.torch import load_file, save_file
+from timm.models import PretrainedCfg
+from torch import nn
+
+from pipeline.attributes import MODEL_ORDER, REGIONS
+from pipeline.errors import PipelineError
+from pipeline.files import new_file, write_json
+from pipeline.params import Params
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What decides the shape of the network."""
+
+    backbone: str
+    """A timm model name."""
+
+    image_size: int
+    """Side of the square input, px."""
+
+    width: int = 1024
+    depth: int = 2
+    dropout: float = 0.0
+    options: dict[str, Any] = field(default_factory=dict)
+    """Further arguments of `timm.create_model`."""
+
+    drop_path: float = 0.0
+    """Stochastic depth: the rate of the deepest block; it grows from 0 at the first."""
+
+    mean: list[float] | None = None
+    """Of the channels R, G, B that the backbone expects at 0; None: it takes [0, 1] as it is."""
+
+    std: list[float] | None = None
+    """What the backbone expects as 1, likewise. Given with `mean`, or not at all."""
+
+
+def architecture_of(settings: Params, size: int) -> Architecture:
+    """The network that params ask for, for crops of `size` px.
+
+    Weights other than its own random ones want the normalisation that timm names for them.
+    Raises PipelineError where timm has no such model or tag.
+    """
+    backbone = settings.backbone
+    config = pretrained_config(backbone.name) if backbone.weights else None
+    return Architecture(
+        backbone=backbone.name,
+        image_size=size,
+        options=backbone.options,
+        drop_path=backbone.drop_path,
+        mean=list(config.mean) if config else None,
+        std=list(config.std) if config else None,
+        **settings.heads.model_dump(),
+    )
+
+
+def pretrained_config(backbone: str) -> PretrainedCfg:
+    """What timm knows of a model's weights (`NAME` or `NAME.TAG`): the Hub's repo, mean, std.
+
+    A model without weights of its own has timm's defaults. Raises PipelineError where the model
+    has no such tag.
+    """
+    try:
+        config = timm.models.get_pretrained_cfg(backbone, allow_unregistered=True)
+    except RuntimeError as error:
+        name = backbone.partition(".")[0]
+        tags = [full.removeprefix(f"{name}.") for full in timm.list_pretrained(f"{name}.*")]
+        raise PipelineError(
+            f"timm cannot build backbone.name {backbone!r}: {str(error).rstrip('.')}"
+            + (f"; its tags are {', '.join(tags)}." if tags else ".")
+        ) from error
+    return config or PretrainedCfg()
+
+
+class FaceAttributes(nn.Module):
+    """Images [B, 3, S, S] float in [0, 1] -> logits [B, 40] in model order.
+
+    The report's network is `Architecture("efficientformerv2_s2", 178, options={"num_vit": 2})`:
+    15,608,472 parameters, 9,842,800 of them in the backbone.
+
+    Raises PipelineError where timm does not know the backbone or it refuses the input size.
+    """
+
+    scale: torch.Tensor | None
+    shift: torch.Tensor | None
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self._frozen = False
+        scale = shift = None
+        if architecture.mean is not None and architecture.std is not None:
+            mean, std = (
+                torch.tensor(v).view(3, 1, 1) for v in (architecture.mean, architecture.std)
+            )
+            scale, shift = 1 / std, -mean / std
+        # Not among the saved weights: they follow from the architecture.
+        self.register_buffer("scale", scale, persistent=False)
+        self.register_buffer("shift", shift, persistent=False)
+        self.backbone = create_backbone(architecture)
+        features = _count_features(self.backbone, architecture)
+        self.heads = nn.ModuleDict(
+            {
+                region: _create_head(features, len(names), architecture)
+                for region, names in REGIONS.items()
+            }
+        )
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.scale is not None and self.shift is not None:
+            images = images * self.scale + self.shift
+        features = self.backbone(images)
+        return torch.cat([head(features) for head in self.heads.values()], dim=1)
+
+    def freeze_backbone(self, frozen: bool) -> None:
+        """Keep the backbone as it is, the averages of its batch norms too, or train it again."""
+        self._frozen = frozen
+        self.backbone.requires_grad_(not frozen)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        if self._frozen:
+            self.backbone.eval()
+        return self
+
+    def count_parameters(self) -> dict[str, int]:
+        """Parameters, frozen ones too: `total`, `backbone` and `heads`."""
+        backbone = sum(p.numel() for p in self.backbone.parameters())
+        total = sum(p.numel() for p in self.parameters())
+        return {"total": total, "backbone": backbone, "heads": total - backbone}
+
+
+def create_backbone(architecture: Architecture) -> nn.Module:
+    """The backbone alone, its weights random: [B, 3, S, S] -> features [B, F].
+
+    Raises PipelineError where timm does not know it or it refuses the size or an option.
+    """
+    options = backbone_options(architecture)
+    try:
+        try:
+            # Said even where it is 0: timm's own default for EfficientFormerV2-S2 is 0.02.
+            return timm.create_model(
+                architecture.backbone, drop_path_rate=architecture.drop_path, **options
+            )
+        except TypeError:
+            if architecture.drop_path:
+                raise
+            return timm.create_model(architecture.backbone, **options)  # it has no such thing
+    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+        raise PipelineError(
+            f"timm cannot build backbone.name {architecture.backbone!r} with"
+            f" {architecture.options or 'no options'} and drop_path {architecture.drop_path:g}"
+            f" at {architecture.image_size} px: {error}."
+        ) from error
+
+
+def backbone_options(architecture: Architecture) -> dict[str, Any]:
+    """The arguments of `timm.create_model` that decide which weights the backbone has."""
+    options = {"num_classes": 0, **architecture.options}
+    if pretrained_config(architecture.backbone).fixed_input_size:
+        options["img_size"] = architecture.image_size
+    return options
+
+
+def _count_features(backbone: nn.Module, architecture: Architecture) -> int:
+    """How many features come out, found by looking: timm's models do not agree on its name.
+
+    Raises PipelineError where the backbone does not take images of that size.
+    """
+    backbone.eval()  # so that batch norms and the random state stay as they are
+    try:
+        with torch.no_grad():
+            features = backbone(torch.zeros(1, 3, architecture.image_size, architecture.image_size))
+        if features.ndim != 2:
+            raise RuntimeError(f"its features have the shape {list(features.shape)}")
+    except RuntimeError as error:
+        raise PipelineError(
+            f"backbone.name {architecture.backbone!r} does not work on images of"
+            f" {architecture.image_size} px: {error}; choose another shards.size or backbone."
+        ) from error
+    backbone.train()
+    return int(features.shape[1])
+
+
+def _create_head(features: int, outputs: int, architecture: Architecture) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    width = architecture.width
+    for _ in range(architecture.depth):
+        layers += [nn.Linear(features, width), nn.ReLU()]
+        if architecture.dropout:
+            layers.append(nn.Dropout(architecture.dropout))
+        features, width = width, width // 2
+    return nn.Sequential(*layers, nn.Linear(features, outputs))
+
+
+def save_model(model: FaceAttributes, folder: Path, about: dict[str, Any]) -> None:
+    """Write `model.safetensors` and `model.json` into `folder`.
+
+    `about` is added to the description: where the model came from, what its metrics were.
+    """
+    weights = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
+    }
+    with new_file(folder / "model.safetensors") as partial:
+        save_file(weights, partial)
+    description = {
+        "architecture": asdict(model.architecture),
+        "attributes": list(MODEL_ORDER),
+        "regions": {region: list(names) for region, names in REGIONS.items()},
+        "input": {
+            "size": model.architecture.image_size,
+            "channels": "RGB",
+            "range": [0.0, 1.0],
+        },
+        "parameters": model.count_parameters(),
+        **about,
+    }
+    write_json(folder / "model.json", description)
+
+
+def load_model(folder: Path) -> tuple[FaceAttributes, dict[str, Any]]:
+    """Rebuild a saved network, in eval mode on the CPU, with its description.
+
+    Raises PipelineError where a file is missing, damaged or belongs to another network.
+    """
+    try:
+        description = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        architecture = Architecture(**description["architecture"])
+    except FileNotFoundError:
+        raise PipelineError(f"{folder} holds no model.json; run `pipeline train` first.") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise PipelineError(f"{folder / 'model.json'} is damaged ({error}).") from error
+    if description.get("attributes") != list(MODEL_ORDER):
+        raise PipelineError(f"{folder / 'model.json'} names other attributes than this version.")
+    model = FaceAttributes(architecture)
+    path = folder / "model.safetensors"
+    try:
+        model.load_state_dict(load_file(path))
+    except FileNotFoundError:
+        raise PipelineError(f"{path} is missing; run `pipeline train` again.") from None
+    except Exception as error:  # safetensors raises its own SafetensorError, torch RuntimeError
+        reason = str(error).splitlines()[0]
+        raise PipelineError(f"{path} does not fit its model.json ({reason}).") from error
+    # EfficientFormerV2 caches its attention biases when eval() is entered.
+    model.train()
+    model.eval()
+    return model, description
+
+
+def to_float(images: torch.Tensor) -> torch.Tensor:
+    """uint8 [B, S, S, 3] -> float32 [B, 3, S, S] in [0, 1], channels last in memory."""
+    return images.permute(0, 3, 1, 2).float().div_(255)

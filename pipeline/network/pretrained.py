@@ -1,0 +1,170 @@
+"""Weights that a backbone starts from: timm's own, from the Hub, or those of a file.
+
+Only safetensors are read, never pickles. Tables that depend on the input size are resampled:
+timm does so for position embeddings and most relative biases, this module for the rest.
+"""
+
+import math
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from timm.models import PretrainedCfg
+
+from pipeline.errors import PipelineError, one_line
+from pipeline.files import sha256_of
+from pipeline.network.model import FaceAttributes, backbone_options, pretrained_config
+
+FILE = "model.safetensors"
+"""The weights in a repository of the Hub."""
+
+
+def initialise(model: FaceAttributes, weights: str | None) -> dict[str, Any] | None:
+    """Give the backbone of `model` the params' `backbone.weights`; its heads stay as they are.
+
+    None changes nothing; `pretrained` are timm's own for the backbone's name; anything else is a
+    safetensors file with the backbone's state dict under timm's names. Weights of a classifier
+    are left out. Returns what model.json should say: `source`, `sha256` of the file and
+    `licence`, or None where nothing was loaded.
+
+    Raises PipelineError where the weights cannot be fetched, read, or do not fit the backbone.
+    """
+    if weights is None:
+        return None
+    config = pretrained_config(model.architecture.backbone)
+    path = _fetched(config) if weights == "pretrained" else Path(weights).expanduser()
+    source = str(config.hf_hub_id) if weights == "pretrained" else path.name
+    try:
+        state = load_file(path)
+        sha256 = sha256_of(path)
+    except (OSError, SafetensorError) as error:
+        raise PipelineError(
+            f"The weights {source} are no safetensors file that can be read ({error}); set"
+            " backbone.weights to null, pretrained or a safetensors file."
+        ) from error
+    load_weights(model, state, source)
+    licence = config.license if weights == "pretrained" else None
+    return {"source": source, "sha256": sha256, "licence": licence}
+
+
+def load_weights(model: FaceAttributes, state: dict[str, torch.Tensor], source: str) -> None:
+    """Copy a backbone's state dict into `model`, resampled to its input size.
+
+    Raises PipelineError, naming `source`, where a weight is missing, unknown or of another shape.
+    """
+    architecture = model.architecture
+    config = pretrained_config(architecture.backbone)
+    own = model.backbone.state_dict()
+    classifiers = config.classifier or ()
+    tops = {
+        c.split(".")[0] for c in ((classifiers,) if isinstance(classifiers, str) else classifiers)
+    }
+    state = {n: t for n, t in state.items() if n in own or n.split(".")[0] not in tops}
+    for name in own:
+        if name.endswith("attention_biases") and name in state:
+            state[name] = resample_biases(state[name], own[name].shape)
+    try:
+        # timm renames and resamples on the way into a network of its own, and nowhere else.
+        loaded = timm.create_model(
+            architecture.backbone,
+            pretrained=True,
+            pretrained_cfg_overlay={"state_dict": state, "classifier": None},
+            **backbone_options(architecture),
+        )
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise PipelineError(
+            f"The weights {source} do not fit backbone.name {architecture.backbone!r} with"
+            f" {architecture.options or 'no options'}: {_misfit(error)}; take other weights, or"
+            " the name and the options they were made with."
+        ) from error
+    model.backbone.load_state_dict(loaded.state_dict())
+    model.train(model.training)  # EfficientFormerV2 forgets the biases that it cached
+
+
+def resample_biases(biases: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+    """Attention biases [heads, side * side] for a grid of another side, as `shape` says.
+
+    In timm's EfficientFormerV2, LeViT and EfficientViT the entry y * side + x is for two places
+    y rows and x columns apart. Bilinear, with the distance 0 staying 0 and the longest staying
+    the longest. Returned as they are where they cannot be such a table.
+    """
+    old, new = math.isqrt(biases.shape[-1]), math.isqrt(shape[-1])
+    square = biases.ndim == 2 and old**2 == biases.shape[-1] and new**2 == shape[-1]
+    if biases.shape == shape or not square:
+        return biases
+    table = biases.view(1, -1, old, old).float()
+    table = torch.nn.functional.interpolate(table, (new, new), mode="bilinear", align_corners=True)
+    return table.view(-1, new * new).to(biases.dtype)
+
+
+def _fetched(config: PretrainedCfg) -> Path:
+    """timm's own weights of a model, from the Hub's cache or the Hub (HF_ENDPOINT, HF_TOKEN)."""
+    import httpx2
+    from huggingface_hub import errors, hf_hub_download
+
+    name = f"The weights of backbone.name {config.architecture!r}"
+    otherwise = "set backbone.weights to a safetensors file, or to null to start from scratch."
+    if not config.hf_hub_id:
+        raise PipelineError(f"{name} are not on the Hub; {otherwise}")
+    # From the environment, not from the client, which reads it when it is first imported.
+    endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
+    try:
+        path = Path(hf_hub_download(config.hf_hub_id, FILE, endpoint=endpoint))
+    except (errors.HfHubHTTPError, httpx2.RequestError, OSError) as error:
+        reason = _refusal(error)
+        raise PipelineError(
+            f"{name} cannot be fetched from {endpoint}/{config.hf_hub_id}: {reason}; change"
+            f" that, or {otherwise}"
+        ) from error
+    # The cache calls a large file by the sha256 that the Hub gave for it.
+    expected = path.resolve().name
+    if re.fullmatch("[0-9a-f]{64}", expected) and sha256_of(path) != expected:
+        path.resolve().unlink()
+        raise PipelineError(
+            f"{name} came from {endpoint}/{config.hf_hub_id} with another content than the Hub's"
+            f" sha256 {expected[:12]} tells; run again, or {otherwise}"
+        )
+    return path
+
+
+def _refusal(error: BaseException) -> str:
+    from huggingface_hub import errors
+
+    match error:
+        case errors.LocalEntryNotFoundError(__cause__=Exception() as cause):
+            return _refusal(cause)
+        case errors.OfflineModeIsEnabled():
+            return "they are not in the cache, and HF_HUB_OFFLINE forbids the network"
+        case errors.GatedRepoError():
+            return "they are gated; accept their terms there and log in with `hf auth login`"
+        case errors.RemoteEntryNotFoundError():
+            return f"there is no {FILE}, and pickles are not read"
+        case errors.HfHubHTTPError():
+            return f"refused with {error.response.status_code}"
+    return one_line(error)
+
+
+def _misfit(error: Exception) -> str:
+    """What torch says in a page, in a line: how many weights are wrong in which way, and the first.
+
+    An error of another kind in its own words.
+    """
+    text = str(error)
+    found = {
+        "missing": re.findall(r'"([^"]+)"', _after(text, r"Missing key\(s\) in state_dict: ")),
+        "unknown": re.findall(r'"([^"]+)"', _after(text, r"Unexpected key\(s\) in state_dict: ")),
+        "of another shape": re.findall(r"size mismatch for (\S+):", text),
+    }
+    said = [f"{len(keys)} {what} ({keys[0]}, ...)" for what, keys in found.items() if keys]
+    return ", ".join(said) or one_line(error)
+
+
+def _after(text: str, pattern: str) -> str:
+    """The rest of the line after the first place where `pattern` is found."""
+    match = re.search(pattern + "(.*)", text)
+    return match[1] if match else ""

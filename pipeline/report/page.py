@@ -1,0 +1,215 @@
+"""A run on one page for people: `report.html`, from the files that the stages wrote.
+
+The page needs no network and no other file. All it says stands in those files; a section whose
+files are missing is left out. How it looks is in the Jinja template beside this module.
+"""
+
+import csv
+import json
+import re
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.errors import PipelineError
+from pipeline.evaluation.published import caveat, faces, standings, with_transfa
+from pipeline.files import new_file
+from pipeline.params import flatten, load_params
+from pipeline.report.plots import draw_calibration, draw_history, draw_published
+from pipeline.report.radar import draw_radar
+from pipeline.report.revisions import git
+from pipeline.tables import readable
+
+TEMPLATE: Final = Path(__file__).with_name("report.html")
+FRACTIONS: Final = re.compile(
+    "accuracy|recall|specificity|precision|f1|auc|prevalence|_rate|agree|value"
+)
+"""Columns whose numbers are fractions of 1, shown in per cent."""
+
+DIFFERENCES: Final = re.compile("gain|gap|drift$")
+"""Columns that hold a difference of such, shown in points."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """The params file of a run, and the folders that its stages wrote."""
+
+    params: Path
+    stats: Path
+    model: Path
+    evaluation: Path
+    export: Path
+
+
+def write_report(run: Run, path: Path) -> None:
+    """Write the page of a run.
+
+    Raises PipelineError where nothing was evaluated, or a file is damaged.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"readable": readable, "percent": percent, "shown": shown}
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    text = template.render(_content(run)).lstrip()
+    with new_file(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+
+
+TABLES: Final = {
+    "model": ("history",),
+    "evaluation": (
+        "overall", "intervals", "attributes", "regions", "slices", "gaps", "contradictions",
+        "calibration", "published",
+    ),
+    "export": ("variants",),
+}  # fmt: skip
+"""Folder of a `Run` -> the CSV files that the page shows."""
+
+
+def _content(run: Run) -> dict[str, Any]:
+    """What the template is filled with."""
+    settings = load_params(run.params)
+    metrics = _json(run.evaluation / "metrics.json")
+    if not metrics:
+        raise PipelineError(
+            f"{run.evaluation} holds no metrics.json; run `pipeline evaluate` first."
+        )
+    tables = {
+        name: _csv(getattr(run, folder) / f"{name}.csv")
+        for folder, names in TABLES.items()
+        for name in names
+    }
+    model, stats = _json(run.model / "model.json"), _json(run.stats / "stats.json")
+    source, split = model.get("source", settings.data.source), settings.evaluate.split
+    images = stats.get("images", {}).get(split, 0)
+    if tables["overall"]:
+        split, images = tables["overall"][0]["split"], int(tables["overall"][0]["images"])
+    warning = caveat(source, split, images)
+    comparable = bool(tables["published"]) and not warning
+    return {
+        **tables,
+        "attributes": sorted(tables["attributes"], key=lambda row: -float(row["gain"])),
+        "intervals": {row["metric"]: row for row in tables["intervals"]},
+        "contradictions": [
+            {**row, "at_most_one_of": row["at_most_one_of"].replace(" ", ", ")}
+            for row in tables["contradictions"]
+        ],
+        "drifting": _drifting(_csv(run.stats / "attributes.csv")),
+        "metrics": metrics,
+        "model": model,
+        "stats": stats,
+        "source": source,
+        "faces": faces(source),
+        "split": split,
+        "images": images,
+        "warning": warning,
+        "standings": standings(tables["published"]) if comparable else [],
+        "export": flatten(_json(run.export / "metrics.json")),
+        "params": run.params.read_text(encoding="utf-8"),
+        "changed": _changed(model.get("recipe", {}), settings.model_dump()),
+        "commit": _commit(run.params.absolute().parent),
+        "pictures": _pictures(tables, _json(run.evaluation / "radar.json"), source, comparable),
+    }
+
+
+def _json(path: Path) -> Any:
+    """The content of a JSON file, {} where there is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise PipelineError(f"{path} is damaged ({error}); run its stage again.") from error
+
+
+def _csv(path: Path) -> list[Row]:
+    """The rows of a CSV file, none where there is no file."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file, strict=True))
+    except FileNotFoundError:
+        return []
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise PipelineError(f"{path} is damaged ({error}); run its stage again.") from error
+
+
+def _drifting(rows: list[Row]) -> list[Row]:
+    """The attributes whose prevalence differs between splits by more than chance, largest first."""
+    found = [row for row in rows if float(row["drift_p"]) < 0.01 / len(rows)]  # Bonferroni
+    return sorted(found, key=lambda row: -abs(float(row["drift"])))[:8]
+
+
+def _changed(recipe: Row, settings: Row) -> dict[str, tuple[Any, Any]]:
+    """The params that are not what the network was trained with: key -> (trained with, now)."""
+    trained, now = flatten(recipe), flatten(settings)
+    return {key: (v, now.get(key)) for key, v in trained.items() if now.get(key) != v}
+
+
+def _commit(folder: Path) -> dict[str, Any]:
+    """The commit that `folder` is at, its date, and the files that are no longer as it has them."""
+    head = git(folder, "show", "--no-patch", "--format=%H %cs", "HEAD")
+    if not head:
+        return {}
+    commit, date = head.split()
+    lines = (git(folder, "status", "--porcelain", "--", ".") or "").splitlines()
+    return {"hash": commit, "date": date, "changed": [line[3:] for line in lines]}
+
+
+def _pictures(
+    tables: dict[str, list[Row]], radar: list[Row], source: str, comparable: bool
+) -> dict[str, str]:
+    """Name -> SVG to stand in the page; those whose numbers are there."""
+    published, pictures = tables["published"], {}
+    if tables["history"]:
+        pictures["history"] = _svg("history", partial(draw_history, tables["history"]))
+    if tables["calibration"]:
+        pictures["calibration"] = _svg(
+            "calibration", partial(draw_calibration, tables["calibration"])
+        )
+    if radar:
+        draw = partial(draw_radar, with_transfa(radar, published), ours=f"ours, {faces(source)}")
+        pictures["radar"] = _svg("radar", draw)
+    if comparable:
+        pictures["published"] = _svg("published", partial(draw_published, published, None))
+    return pictures
+
+
+def _svg(name: str, draw: Callable[[Path], None]) -> str:
+    """Let `draw` write a picture and return it as an element whose ids are its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, f"{name}.svg")
+        draw(path)
+        text = path.read_text(encoding="utf-8")
+    return re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text[text.index("<svg") :])
+
+
+def percent(fraction: float | str, digits: int = 2) -> str:
+    """0.9 -> `90.00 %`, with a space that does not break."""
+    return f"{100 * float(fraction):.{digits}f}\N{NO-BREAK SPACE}%"
+
+
+def shown(value: Any, key: str = "") -> str:
+    """A value of a table as people read it; fractions, known by their column, in per cent."""
+    if value in (None, ""):
+        return "\N{EN DASH}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return readable(str(value))
+    if DIFFERENCES.search(key):
+        return f"{round(100 * number, 2) + 0.0:+.2f}".replace("-", "\N{MINUS SIGN}")  # no -0.00
+    if FRACTIONS.search(key) and abs(number) <= 1:
+        return percent(number)
+    if number.is_integer():
+        return f"{int(number):,}"
+    return f"{number:.4g}"

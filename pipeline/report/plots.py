@@ -1,0 +1,314 @@
+"""Figures of data, training and evaluation; each is a pure function from rows to a file.
+
+Rows are read back from the CSV or JSON that is kept beside the picture, so that no picture
+shows a number that is not also in a file. The look and the saving are in `figure`.
+"""
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.attributes import SPLITS
+from pipeline.errors import PipelineError
+from pipeline.files import new_file
+from pipeline.report.figure import (
+    BLUE,
+    FAINT,
+    GREY,
+    INK,
+    LIGHT_BLUE,
+    VERMILION,
+    horizontal_bars,
+    new_figure,
+)
+from pipeline.tables import Rows, column, names, readable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def draw_prevalence(rows: Rows, path: Path) -> None:
+    """Draw how often each attribute holds, most frequent first.
+
+    A row has `attribute` and `prevalence_train`, `prevalence_valid`, `prevalence_test`
+    in [0, 1]; bars show train, markers the other two.
+    """
+    train, valid, test = (100 * column(rows, f"prevalence_{split}") for split in SPLITS)
+    order = np.argsort(-train, kind="stable")
+    with new_figure(8, 8.4, path) as figure:
+        axes = figure.subplots()
+        places = horizontal_bars(axes, [names(rows)[i] for i in order])
+        bars = axes.barh(places, train[order], height=0.72, color=LIGHT_BLUE, label="train")
+        (circles,) = axes.plot(
+            valid[order], places, "o", ms=4.5, mfc="none", color=INK, label="valid"
+        )
+        (ticks,) = axes.plot(test[order], places, "|", ms=8, mew=1.8, color=VERMILION, label="test")
+        axes.axvline(50, color=GREY, lw=1, ls="--")
+        axes.text(51, places[-1], "the majority", va="center", color="#666666", fontsize=9)
+        axes.set(xlim=(0, 100), xlabel="images with the attribute, %")
+        axes.legend(handles=[bars, circles, ticks], loc="lower right")
+
+
+def cluster_order(similarity: NDArray[np.float64]) -> list[int]:
+    """Order of the leaves of an average-linkage tree over a similarity [n, n].
+
+    When two clusters meet, both are turned so that their most similar ends touch.
+    """
+    clusters = [[i] for i in range(len(similarity))]
+    while len(clusters) > 1:
+        pairs = [(a, b) for b in range(len(clusters)) for a in range(b)]
+        means = [similarity[np.ix_(clusters[a], clusters[b])].mean() for a, b in pairs]
+        a, b = pairs[int(np.argmax(means))]
+        left, right = clusters[a], clusters.pop(b)
+        turns = [(x, y) for x in (left, left[::-1]) for y in (right, right[::-1])]
+        x, y = max(turns, key=lambda turn: similarity[turn[0][-1], turn[1][0]])
+        clusters[a] = x + y
+    return clusters[0]
+
+
+def draw_phi(phi: NDArray[np.float64], attributes: Sequence[str], path: Path) -> None:
+    """Draw the phi coefficients [n, n] in [-1, 1]; attributes that go together stand together."""
+    phi = np.nan_to_num(np.asarray(phi, dtype=float))  # a constant attribute has no phi
+    order = cluster_order(phi)
+    labels = [readable(attributes[i]) for i in order]
+    shown = np.ma.masked_array(phi[np.ix_(order, order)], np.eye(len(order), dtype=bool))
+    with new_figure(8, 7.3, path) as figure:
+        axes = figure.subplots()
+        limit = max(0.1, float(np.ceil(10 * abs(shown).max()) / 10))
+        axes.set_facecolor(FAINT)  # shows where the diagonal is left blank
+        image = axes.imshow(shown, cmap="RdBu_r", vmin=-limit, vmax=limit)
+        axes.set_xticks(range(len(order)), labels, rotation=90, fontsize=8)
+        axes.set_yticks(range(len(order)), labels, fontsize=8)
+        axes.tick_params(length=0)
+        axes.grid(visible=False)
+        axes.spines[:].set_visible(False)
+        bar = figure.colorbar(image, ax=axes, shrink=0.5, aspect=30, pad=0.02)
+        bar.set_label("phi coefficient")
+        bar.outline.set_visible(False)
+
+
+def draw_attribute_bars(rows: Rows, path: Path) -> None:
+    """Draw accuracy and baseline side by side with the gain, largest gain first.
+
+    A row has `attribute`, `accuracy` and `baseline`, the last two in per cent.
+    """
+    accuracy, baseline = column(rows, "accuracy"), column(rows, "baseline")
+    order = np.argsort(-(accuracy - baseline), kind="stable")
+    accuracy, baseline = accuracy[order], baseline[order]
+    gain = accuracy - baseline
+    with new_figure(8, 8.4, path) as figure:
+        left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+        places = horizontal_bars(left, [names(rows)[i] for i in order])
+        horizontal_bars(right, [names(rows)[i] for i in order])
+        right.tick_params(labelleft=False)
+        left.hlines(places, baseline, accuracy, color=FAINT, lw=4)
+        left.plot(baseline, places, "|", ms=8, mew=1.8, color=GREY, label="majority baseline")
+        left.plot(accuracy, places, "o", ms=4.5, color=BLUE, label="accuracy")
+        left.set(xlabel="accuracy, %")
+        left.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0)
+        right.barh(places, gain, height=0.72, color=np.where(gain < 0, VERMILION, LIGHT_BLUE))
+        right.axvline(0, color=GREY, lw=1)
+        for place, value in zip(places, gain, strict=True):
+            signed = f" {value:+.1f}".replace("-", "−")
+            right.text(max(value, 0), place, signed, va="center", fontsize=7.5)
+        right.margins(x=0.14)
+        right.set(xlabel="gain over the baseline, points")
+
+
+def draw_calibration(rows: Rows, path: Path) -> None:
+    """Draw what share of the predictions of each probability came true.
+
+    A row is a bin: `mean_probability` and `observed_rate` in [0, 1], `count` of predictions.
+    """
+    said, seen, count = (column(rows, k) for k in ("mean_probability", "observed_rate", "count"))
+    filled = count > 0
+    with new_figure(6, 6.8, path) as figure:
+        top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+        top.plot([0, 100], [0, 100], color=GREY, lw=1, ls="--", label="perfect")
+        top.plot(100 * said[filled], 100 * seen[filled], "o-", ms=5, color=BLUE, label="model")
+        top.set(xlim=(0, 100), ylim=(0, 100), ylabel="attribute present, %")
+        top.legend(loc="upper left")
+        width = 70 / max(1, len(rows))
+        bottom.bar(100 * said[filled], count[filled], width=width, color=LIGHT_BLUE)
+        bottom.set(xlabel="predicted probability, %", ylabel="predictions", yscale="log")
+
+
+def draw_prevalence_recall(rows: Rows, path: Path) -> None:
+    """Scatter recall over prevalence: what is rare is what is missed.
+
+    A row has `attribute`, and `prevalence` and `recall` in [0, 1].
+    """
+    prevalence, recall = 100 * column(rows, "prevalence"), 100 * column(rows, "recall")
+    drawn = np.isfinite(recall) & (prevalence > 0)
+    with new_figure(8, 6.4, path) as figure:
+        axes = figure.subplots()
+        axes.plot(prevalence[drawn], recall[drawn], "o", ms=5, color=BLUE)
+        axes.set(xscale="log", xlabel="images with the attribute, %", ylabel="recall, %")
+        axes.set_xticks(ticks := [1, 2, 5, 10, 20, 50, 100], [f"{tick}" for tick in ticks])
+        axes.minorticks_off()
+        axes.set_xlim(0.8 * prevalence[drawn].min(initial=100), 120)
+        axes.margins(y=0.08)
+        figure.draw_without_rendering()  # settles the layout that the labels are placed in
+        shown = [name for name, kept in zip(names(rows), drawn, strict=True) if kept]
+        _label_points(axes, np.column_stack([prevalence, recall])[drawn], shown)
+
+
+def _label_points(axes: "Axes", points: NDArray[np.float64], labels: Sequence[str]) -> None:
+    """Write each label on that side of its point, [n, 2], where it covers the least."""
+    places = axes.transData.transform(points) * 72 / axes.figure.dpi  # in typographic points
+    taken = [_box(x, y, 6, 6) for x, y in places]
+    sides = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)]
+    for point, (x, y), label in zip(points, places, labels, strict=True):
+        width, height = 4.2 * len(label), 8.5
+        boxes = [
+            _box(x + right * (5 + width / 2), y + up * (4 + height / 2), width, height)
+            for right, up in sides
+        ]
+        best = int(np.argmin([sum(_overlap(box, other) for other in taken) for box in boxes]))
+        taken.append(boxes[best])
+        right, up = sides[best]
+        axes.annotate(
+            label,
+            point,
+            (5 * right, 8 * up),
+            textcoords="offset points",
+            ha={1: "left", 0: "center", -1: "right"}[right],
+            va="center_baseline",
+            fontsize=7.5,
+        )
+
+
+def _box(x: float, y: float, width: float, height: float) -> tuple[float, ...]:
+    """Left, bottom, right and top of a box around (x, y)."""
+    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+
+
+def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
+    """Area that two boxes (left, bottom, right, top) share."""
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    return max(0.0, width) * max(0.0, height)
+
+
+def draw_history(rows: Rows, path: Path) -> None:
+    """Draw loss and accuracy of train and valid over the epochs.
+
+    A row has `epoch`, `train_loss`, `valid_loss`, and `train_accuracy`, `valid_accuracy` in
+    [0, 1]; values may be missing.
+    """
+    epoch = column(rows, "epoch")
+    with new_figure(8, 3.6, path) as figure:
+        for axes, metric, scale in zip(
+            figure.subplots(1, 2), ("loss", "accuracy"), (1, 100), strict=True
+        ):
+            for split, color, line in (("train", GREY, "s--"), ("valid", BLUE, "o-")):
+                values = scale * column(rows, f"{split}_{metric}")
+                known = np.isfinite(values)
+                if known.any():
+                    axes.plot(epoch[known], values[known], line, ms=4, color=color, label=split)
+            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.set(xlabel="epoch", ylabel="loss" if metric == "loss" else "accuracy, %")
+            if axes.lines:
+                axes.legend()
+
+
+_SHEET_FORMATS: Final = {".png": "PNG", ".jpg": "JPEG"}
+_GAP, _LINE = 8, 16  # px between pictures, and of a line of text
+
+
+def draw_sheet(
+    images: Sequence[Sequence[NDArray[np.uint8]]],
+    captions: Sequence[Sequence[str]],
+    path: Path,
+    group: int = 1,
+) -> None:
+    """Lay out rows of RGB images [H, W, 3], all of one size, with a caption under each.
+
+    Captions may be fewer than images, may have several lines, and are wrapped to the width of
+    an image. Small images are enlarged. Each `group` of a row stands close together.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    if path.suffix not in _SHEET_FORMATS:
+        raise PipelineError(f"Cannot draw {path}: contact sheets end in .png or .jpg.")
+    height, width = (max(1, round(160 / images[0][0].shape[1])) * n for n in images[0][0].shape[:2])
+    written = [[_wrapped(text, width) for text in row] for row in captions]
+    texts = [*written, *[[]] * (len(images) - len(written))]
+    below = [
+        _LINE * max((text.count("\n") + 1 for text in row if text), default=0) for row in texts
+    ]
+    columns = max(len(row) for row in images)
+    size = (_GAP + columns * (width + _GAP), _GAP + sum(height + _GAP + room for room in below))
+    sheet = Image.new("RGB", size, "white")
+    pen = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(size=13)
+    lefts = [_GAP + i * (width + _GAP) - i % group * (_GAP - 2) for i in range(columns)]
+    top = _GAP
+    for pictures, row, room in zip(images, texts, below, strict=True):
+        for left, picture in zip(lefts, pictures, strict=False):
+            enlarged = Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS)
+            sheet.paste(enlarged, (left, top))
+        for left, text in zip(lefts, row, strict=False):
+            corner = (left, top + height + 1)
+            pen.multiline_text(corner, text, fill=INK, font=font, spacing=3)
+        top += height + room + _GAP
+    with new_file(path) as partial:
+        sheet.save(partial, format=_SHEET_FORMATS[path.suffix])
+
+
+def _wrapped(text: str, width: int) -> str:
+    """Break the lines of a text that are wider than `width`, px, at about 7 px a letter."""
+    return "\n".join(textwrap.fill(line, max(1, width // 7)) for line in text.split("\n"))
+
+
+def draw_latency(rows: Rows, path: Path) -> None:
+    """Draw the rows of `measure` as bars, a pair a network."""
+    labels = list(dict.fromkeys(f"{row['network']}\n{int(row['size'])} px" for row in rows))
+    with new_figure(7, 0.8 + 0.75 * len(labels), path) as figure:
+        axes = figure.subplots()
+        places = horizontal_bars(axes, labels)
+        for offset, runtime, colour in (
+            (-0.19, "ONNX Runtime", BLUE),
+            (0.19, "PyTorch", LIGHT_BLUE),
+        ):
+            own = [row for row in rows if row["runtime"] == runtime]
+            milliseconds = column(own, "median_ms")
+            axes.barh(places + offset, milliseconds, height=0.36, color=colour, label=runtime)
+            for place, value, row in zip(places + offset, milliseconds, own, strict=True):
+                text = f" {value:.0f} ms, x {float(row['ratio']):.1f}"
+                axes.text(value, place, text, va="center", fontsize=8)
+        axes.margins(x=0.16)
+        axes.set(xlabel="one image on one CPU thread, ms")
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0)
+
+
+def draw_published(rows: Rows, warning: str | None, path: Path) -> None:
+    """Draw our lead over each method and attribute, in points; blue where ours is the better.
+
+    `rows` are those of `compare`; `warning`, if any, is written across the top.
+    """
+    ours = column(rows, "ours")
+    methods = [key for key in rows[0] if key not in ("attribute", "region", "ours", "difference")]
+    lead = np.column_stack([ours - column(rows, method) for method in methods])
+    labels = [*names(rows[:-1]), "mean"]
+    limit = 6.0  # points; what is beyond has the strongest colour
+    with new_figure(8, 10, path) as figure:
+        axes = figure.subplots()
+        axes.imshow(lead, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")
+        for (i, j), value in np.ndenumerate(lead):
+            color = "white" if abs(value) > 0.55 * limit else INK
+            signed = f"{round(value, 1) + 0.0:+.1f}".replace("-", "\N{MINUS SIGN}")  # no -0.0
+            axes.text(j, i, signed, ha="center", va="center", color=color, fontsize=8)
+        axes.axhline(len(rows) - 1.5, color=INK, lw=1.2)
+        labels_above = [method.replace(" ", "\n") for method in methods]
+        axes.set_xticks(range(len(methods)), labels_above, fontsize=7.5)
+        axes.set_yticks(range(len(rows)), labels, fontsize=8.5)
+        axes.tick_params(length=0, top=True, labeltop=True, labelbottom=False)
+        axes.grid(visible=False)
+        axes.spines[:].set_visible(False)
+        title = "Accuracy on test: ours less the published, points"
+        figure.suptitle(f"{title}\n({warning})" if warning else title, fontsize=11)

@@ -1,0 +1,232 @@
+"""Anybody's WebDataset tars, indexed on first use.
+
+A sample is KEY.jpg (.jpeg, .png, .webp) and KEY.json, whose `attributes` are the 40 labels: a
+list in CelebA order or an object by name, either of 0 and 1 or of -1 and 1; `celeb_id` may stand
+beside them. The shards of a split are named SPLIT-*.tar or lie in a folder SPLIT. The index is
+kept in the user's cache folder, not beside the tars, which may be read-only or under version
+control; it is named after the paths, sizes and times of the tars, so changed ones are read anew.
+"""
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from PIL import Image
+
+from pipeline.attributes import CELEBA_ORDER, SPLITS
+from pipeline.dataset.labels import label_columns
+from pipeline.errors import PipelineError
+from pipeline.files import cache_folder, new_file
+from pipeline.progress import Progress
+from pipeline.shards.files import is_remote
+from pipeline.shards.index import read_index
+from pipeline.shards.tar import BLOCK
+
+IMAGES = ("jpg", "jpeg", "png", "webp")
+
+_SPELLINGS = {"valid": ("valid", "validation", "val")}
+
+
+class _Labels(NamedTuple):
+    attributes: list[bool]
+    celeb_id: int | None
+
+
+def is_foreign(folder: Path) -> bool:
+    """Whether a folder of this disk has no index of ours."""
+    return not is_remote(folder) and not (folder / "index.json").exists()
+
+
+def describe(folder: Path) -> dict[str, Any]:
+    """The content of `index.json`; of foreign tars size, counts and shards, the rest unknown.
+
+    Raises PipelineError as `read_index` and `index_foreign` do.
+    """
+    if not is_foreign(folder):
+        return read_index(folder)
+    splits = [split for split in SPLITS if _tars(folder, split)] or SPLITS[:1]
+    indexes = {split: index_foreign(folder, split)[0] for split in splits}
+    sizes = {split: index["size"] for split, index in indexes.items()}
+    if len(set(sizes.values())) > 1:
+        told = ", ".join(f"{split} of {size} px" for split, size in sizes.items())
+        raise PipelineError(f"{folder} holds images of several sizes ({told}); make them equal.")
+    shards = {split: index["shards"][split] for split, index in indexes.items()}
+    return {
+        "source": "foreign",
+        "licence": "unknown",
+        "size": sizes[splits[0]],
+        "counts": {split: sum(r["samples"] for r in records) for split, records in shards.items()},
+        "shards": shards,
+    }
+
+
+def _tars(folder: Path, split: str) -> list[Path]:
+    return sorted(
+        path
+        for name in _SPELLINGS.get(split, (split,))
+        for pattern in (f"{name}-*.tar", f"{name}/*.tar")
+        for path in folder.glob(pattern)
+    )
+
+
+def index_foreign(folder: Path, split: str) -> tuple[dict[str, Any], pa.Table]:
+    """Size and shards, and the rows, as index.json and index.parquet would have them.
+
+    Raises PipelineError where there are no tars, or where they are not whole, hold other members
+    or labels, or have keys or image sizes that do not go together.
+    """
+    tars = _tars(folder, split)
+    if not tars:
+        raise PipelineError(
+            f"{folder} holds neither index.json nor {split}-*.tar; run `pipeline shard` first."
+        )
+    facts = [(str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns) for path in tars]
+    fingerprint = hashlib.sha256(json.dumps([split, facts]).encode()).hexdigest()
+    cached = cache_folder("indexes") / f"{fingerprint}.parquet"
+    if not cached.exists():
+        table = _index(folder, tars, split)
+        with new_file(cached) as partial:
+            pq.write_table(table, partial)
+    table = pq.read_table(cached)
+    return json.loads(table.schema.metadata[b"index"]), table
+
+
+def _index(folder: Path, tars: list[Path], split: str) -> pa.Table:
+    """All tars one after the other; the table's metadata holds what index.json would."""
+    tables, records, size = [], [], None
+    with Progress(f"index {split}", len(tars), "shards") as done:
+        for path in tars:
+            name = str(path.relative_to(folder))
+            table, side = _read_tar(path, name, split)
+            if size not in (None, side):
+                raise PipelineError(
+                    f"{path} begins with an image of {side} px, {tars[0]} with one of {size} px;"
+                    " the images of a split must be of one size."
+                )
+            size = side
+            records.append({"name": name, "samples": len(table), "bytes": path.stat().st_size})
+            tables.append(table)
+            done(1)
+    whole = pa.concat_tables(tables)
+    counts = pc.value_counts(whole["key"])
+    doubled = counts.filter(pc.greater(counts.field("counts"), 1))
+    if len(doubled):
+        key = doubled[0]["values"].as_py()
+        places = whole.filter(pc.field("key") == key)["shard"].to_pylist()
+        raise _wrong(folder / places[1], key, f"is in {places[0]} too")
+    index = {"size": size, "shards": {split: records}}
+    return whole.replace_schema_metadata({"index": json.dumps(index)})
+
+
+def _read_tar(path: Path, name: str, split: str) -> tuple[pa.Table, int]:
+    """The rows of a tar and the side of its first image, px."""
+    images: dict[str, tuple[int, int]] = {}
+    labels: dict[str, _Labels] = {}
+    try:
+        with path.open("rb", buffering=0) as file:
+            for key, kind, offset, size in _members(path, file.fileno()):
+                if kind in IMAGES:
+                    if key in images:
+                        raise _wrong(path, key, "has two images")
+                    images[key] = offset, size
+                elif kind == "json":
+                    if key in labels:
+                        raise _wrong(path, key, "has two json")
+                    labels[key] = _read_json(os.pread(file.fileno(), size, offset), path, key)
+            if single := images.keys() ^ labels.keys():
+                key = min(single)
+                raise _wrong(path, key, f"has no {'json' if key in images else 'image'}")
+            if not images:
+                raise PipelineError(f"{path} holds no sample, KEY.jpg and KEY.json; remove it.")
+            key, (offset, size) = next(iter(images.items()))
+            side = _side(os.pread(file.fileno(), size, offset), path, key)
+    except (tarfile.TarError, OSError) as error:
+        raise PipelineError(f"{path} cannot be read ({error}); copy it again.") from error
+    return _table(name, split, images, labels), side
+
+
+def _members(path: Path, file: int) -> Iterator[tuple[str, str, int, int]]:
+    """Key, kind, offset and size of the files in a tar, all of it to its end mark."""
+    there, end = os.fstat(file).st_size, 0
+    with tarfile.open(path, "r:") as tar:
+        for member in tar:
+            end = member.offset_data
+            if member.isreg():
+                end += -(-member.size // BLOCK) * BLOCK
+                if end > there:
+                    break
+                # A WebDataset key: all before the first dot of the name, folders included.
+                parent, _, base = member.name.rpartition("/")
+                stem, _, kind = base.partition(".")
+                yield (
+                    str(PurePosixPath(parent, stem)),
+                    kind.lower(),
+                    member.offset_data,
+                    member.size,
+                )
+    # The library takes a spoilt header, or the file's end, for the end of the tar.
+    mark = os.pread(file, BLOCK, end)
+    if mark != bytes(BLOCK):
+        state = "is damaged" if len(mark) == BLOCK else "is cut off"
+        raise PipelineError(f"{path} {state} at byte {min(end, there):,}; copy it again.")
+
+
+def _read_json(data: bytes, path: Path, key: str) -> _Labels:
+    try:
+        content = json.loads(data)
+        values, celeb_id = content["attributes"], content.get("celeb_id")
+        if isinstance(values, dict):
+            if values.keys() != set(CELEBA_ORDER):
+                raise ValueError
+            values = [values[name] for name in CELEBA_ORDER]
+        known = set(values) <= {0, 1} or set(values) <= {-1, 1}
+        if not known or len(values) != len(CELEBA_ORDER) or type(celeb_id) not in (int, type(None)):
+            raise ValueError
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise _wrong(
+            path,
+            key,
+            'has a json without "attributes": a list of 40 labels in CelebA order or an object of'
+            " the 40 by name, all of 0 and 1 or all of -1 and 1",
+        ) from None
+    return _Labels([value > 0 for value in values], celeb_id)
+
+
+def _side(data: bytes, path: Path, key: str) -> int:
+    """The side of an image by its header, px."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            width, height = image.size
+    except OSError as error:
+        raise _wrong(path, key, f"has a damaged image ({error})") from error
+    if width != height:
+        raise _wrong(path, key, f"is {width} x {height} px; the network takes squares")
+    return width
+
+
+def _table(
+    name: str, split: str, images: dict[str, tuple[int, int]], labels: dict[str, _Labels]
+) -> pa.Table:
+    matrix = np.array([labels[key].attributes for key in images])
+    columns = {
+        "key": pa.array(images, pa.string()),
+        "split": pa.array([split] * len(images), pa.string()),
+        "shard": pa.array([name] * len(images), pa.string()),
+        "offset": pa.array([offset for offset, _ in images.values()], pa.int64()),
+        "length": pa.array([length for _, length in images.values()], pa.int64()),
+        "celeb_id": pa.array([labels[key].celeb_id for key in images], pa.int64()),
+    }
+    return pa.table(columns | dict(zip(CELEBA_ORDER, label_columns(matrix), strict=True)))
+
+
+def _wrong(path: Path, key: str, what: str) -> PipelineError:
+    return PipelineError(f"{path}: {key} {what}; mend the shard or leave it out.")

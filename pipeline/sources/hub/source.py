@@ -1,0 +1,193 @@
+"""CelebA from the Hugging Face Hub: the rows of its parquet files, once they are fetched.
+
+Rows come in order, image bytes untouched, labels by column name, and every image gets a name.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.attributes import CELEBA_ORDER, SPLITS
+from pipeline.dataset.raw import IMAGE, SCHEMA
+from pipeline.errors import PipelineError, one_line
+from pipeline.sources.celeba import LARGEST_IMAGE, LICENCE
+from pipeline.sources.hub.files import Hub, HubFile
+
+ROWS_PER_BATCH = 100
+READ_BUFFER = 1 << 20
+
+_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_MAGIC = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"RIFF": ".webp"}
+
+
+class HubSource:
+    """CelebA in the dataset `repo` of the Hub, or of the mirror that HF_ENDPOINT names.
+
+    Everything is downloaded and checked by the constructor, into `cache` or else the Hub client's
+    own cache below HF_HOME. What is there already is not fetched again, and at a commit needs no
+    network. Raises PipelineError where the Hub cannot be reached or refuses, the disk is too
+    small, a file comes damaged, or the files do not hold an image and the 40 attributes.
+    """
+
+    def __init__(self, repo: str, revision: str, cache: Path | None = None) -> None:
+        self._hub = Hub(repo, revision, cache)
+        self._hub.fetch()
+        self.counts = dict.fromkeys(SPLITS, 0)
+        self._columns: dict[str, list[str]] = {}
+        for split, files in self._hub.files.items():
+            for file in files:
+                with self._opened(file) as parquet:
+                    self._columns[file.name] = self._columns_of(file, parquet.schema_arrow)
+                    self.counts[split] += parquet.metadata.num_rows
+        self._keeps_names = self._names_are_keys()
+
+    def found(self) -> str:
+        """One sentence on what the dataset holds."""
+        files = [file for files in self._hub.files.values() for file in files]
+        return (
+            f"{self._hub.repo} at {self._hub.commit[:12]} on {self._hub.endpoint}:"
+            f" {sum(self.counts.values()):,} images"
+            f" ({'named' if self._keeps_names else 'not named, so numbered'}) in {len(files)}"
+            f" parquet files, {sum(file.bytes for file in files) / 1e9:,.1f} GB, as the Hub's"
+            " sha256 has them"
+        )
+
+    def provenance(self) -> dict[str, Any]:
+        """Repo, commit and licence, and the size and sha256 of each file on the Hub."""
+        return {
+            "source": "hub",
+            "description": "CelebA, aligned and cropped (Liu et al., ICCV 2015)",
+            "repo": self._hub.repo,
+            "revision": self._hub.commit,
+            "licence": LICENCE,
+            "licence_on_the_hub": self._hub.licence,
+            "downloads": {
+                file.name: {"bytes": file.bytes, "sha256": file.sha256}
+                for files in self._hub.files.values()
+                for file in files
+            },
+        }
+
+    def batches(self, split: str) -> Iterator[pa.RecordBatch]:
+        """The rows of a split in the order of its files, up to 100 at a time."""
+        number = 1 + sum(self.counts[s] for s in SPLITS[: SPLITS.index(split)])
+        for file in self._hub.files[split]:
+            row = 0
+            for batch in self._read(file, self._columns[file.name], ROWS_PER_BATCH):
+                yield self._converted(batch, f"{self._hub.repo}: {file.name}", row, number)
+                row += len(batch)
+                number += len(batch)
+
+    @contextmanager
+    def _opened(self, file: HubFile) -> Iterator[pq.ParquetFile]:
+        try:
+            # Read through a small buffer: row groups of any size pass through little memory.
+            path = self._hub.path(file)
+            with pq.ParquetFile(path, pre_buffer=False, buffer_size=READ_BUFFER) as parquet:
+                yield parquet
+        except (pa.ArrowException, OSError) as error:
+            raise PipelineError(
+                f"{self._hub.repo}: {file.name} is as the Hub has it, but not readable parquet"
+                f" ({one_line(error)}); choose another sources.hub.revision."
+            ) from error
+
+    def _read(self, file: HubFile, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+        with self._opened(file) as parquet:
+            yield from parquet.iter_batches(rows, columns=columns)
+
+    def _columns_of(self, file: HubFile, schema: pa.Schema) -> list[str]:
+        """The columns to read of a file. Raises PipelineError for what is missing or odd."""
+        missing = [column for column in ("image", *CELEBA_ORDER) if column not in schema.names]
+        if missing:
+            raise PipelineError(
+                f"{self._hub.repo}: {file.name} lacks the columns {', '.join(missing[:3])}"
+                f"{f' and {len(missing) - 3} more' if missing[3:] else ''}; set sources.hub.repo"
+                " to a CelebA with an image and the 40 attributes."
+            )
+        image = schema.field("image").type
+        parts = {part.name: part.type for part in image} if pa.types.is_struct(image) else {}
+        odd = [] if parts.get("bytes") in (pa.binary(), pa.large_binary()) else ["image"]
+        odd += [name for name in CELEBA_ORDER if not _is_label(schema.field(name).type)]
+        if odd:
+            raise PipelineError(
+                f"{self._hub.repo}: the column {odd[0]} of {file.name} is of type"
+                f" {schema.field(odd[0]).type}; an image is a struct with bytes, a label bool or"
+                " integer; set sources.hub.repo to such a CelebA."
+            )
+        optional = ["image.path"] if parts.get("path") == pa.string() else []
+        if "celeb_id" in schema.names and pa.types.is_integer(schema.field("celeb_id").type):
+            optional.append("celeb_id")
+        return ["image.bytes", *optional, *CELEBA_ORDER]
+
+    def _names_are_keys(self) -> bool:
+        """Whether `image.path` gives every image a name that no other has and a key can be."""
+        seen: set[str] = set()
+        for file in (file for files in self._hub.files.values() for file in files):
+            if "image.path" not in self._columns[file.name]:
+                return False
+            for batch in self._read(file, ["image.path"], 10_000):
+                for path in pc.struct_field(batch["image"], "path").to_pylist():
+                    key = _file_name(path or "").partition(".")[0]
+                    if key in seen or not _KEY.fullmatch(key):
+                        return False
+                    seen.add(key)
+        return True
+
+    def _converted(self, batch: pa.RecordBatch, file: str, row: int, number: int) -> pa.RecordBatch:
+        """A batch under SCHEMA; it begins at `row` of `file`, with image `number` of them all."""
+        images = pc.struct_field(batch["image"], "bytes").cast(pa.binary())
+        for at, size in enumerate(pc.binary_length(images).to_pylist(), row):
+            if not size or size > LARGEST_IMAGE:
+                raise PipelineError(
+                    f"{file}, row {at}: the image has {size or 0:,} bytes, which no image of"
+                    " CelebA has; set sources.hub.repo to another CelebA."
+                )
+        if self._keeps_names:
+            names = [_file_name(p) for p in pc.struct_field(batch["image"], "path").to_pylist()]
+        else:
+            # Train, valid and test follow each other in CelebA: these are its own numbers too,
+            # where the dataset is whole and in order.
+            names = [f"{number + i:06d}" for i in range(len(batch))]
+        names = [_with_extension(n, i.as_buffer()) for n, i in zip(names, images, strict=True)]
+        identity = batch["celeb_id"] if "celeb_id" in batch.schema.names else pa.nulls(len(batch))
+        return pa.record_batch(
+            [
+                pa.StructArray.from_arrays([images, pa.array(names)], fields=list(IMAGE)),
+                identity.cast(pa.int64()),
+                *(_labels(batch[name], f"{file}, column {name}") for name in CELEBA_ORDER),
+            ],
+            schema=SCHEMA,
+        )
+
+
+def _is_label(kind: pa.DataType) -> bool:
+    return pa.types.is_boolean(kind) or pa.types.is_integer(kind)
+
+
+def _labels(column: pa.Array, where: str) -> pa.Array:
+    """Labels as bool, from bool, 0/1 or -1/1. Raises PipelineError for anything else."""
+    values = set(column.unique().to_pylist())
+    if not (values <= {0, 1} or values <= {-1, 1}):
+        raise PipelineError(
+            f"{where} holds {', '.join(sorted(map(str, values))[:4])}; a label is true or false,"
+            " 0 or 1, -1 or 1; set sources.hub.repo to another CelebA."
+        )
+    return column if pa.types.is_boolean(column.type) else pc.greater(column, 0)
+
+
+def _file_name(path: str) -> str:
+    return re.split(r"[/\\]", path)[-1]
+
+
+def _with_extension(name: str, image: pa.Buffer) -> str:
+    """The name with the extension of what the bytes are: the Hub keeps PNGs under JPEG names."""
+    start = image[:4].to_pybytes()
+    return name.partition(".")[0] + next(
+        (end for magic, end in _MAGIC.items() if start.startswith(magic)), ".bin"
+    )

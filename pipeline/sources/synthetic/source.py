@@ -1,0 +1,191 @@
+"""Drawn faces under CelebA's label statistics: the dataset that comes with the project.
+
+Nothing is stored. Row i of a split follows from the seed, the split and i alone: the
+rows before it, the number of workers and the other splits do not matter. Eighty
+neighbouring rows show ten persons, mixed as in CelebA.
+"""
+
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from functools import lru_cache, partial
+from multiprocessing import get_context, parent_process
+from statistics import NormalDist
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import simplejpeg
+
+from pipeline.attributes import CELEBA_ORDER, SPLITS
+from pipeline.dataset.raw import IMAGE, SCHEMA
+from pipeline.errors import PipelineError
+from pipeline.sources.synthetic import portrait
+from pipeline.sources.synthetic.copula import celeba_copula
+
+REVISION: Final = "1"
+"""Changes whenever the same seed draws other bytes."""
+
+JPEG_QUALITY: Final = 90
+ROWS_PER_BATCH: Final = 100
+ROWS_PER_BLOCK: Final = 80
+PERSONS_PER_BLOCK: Final = 10
+SMALL: Final = 500
+"""Splits up to this size are drawn sooner than a pool of processes starts."""
+
+_PERSON, _PICTURE = 0, 1
+
+
+class SyntheticSource:
+    """A `Source` of drawn portraits."""
+
+    def __init__(
+        self, train: int, valid: int, test: int, seed: int, workers: int | None = None
+    ) -> None:
+        """Prepare, but draw nothing. `workers`: processes; None means one a usable core.
+
+        Raises PipelineError for a negative count or seed, and for more images than six
+        digits can name.
+        """
+        self.counts = {"train": train, "valid": valid, "test": test}
+        for split, count in self.counts.items():
+            if count < 0:
+                raise PipelineError(
+                    f"The synthetic {split} split cannot have {count} images; ask for 0 or more."
+                )
+        if sum(self.counts.values()) > 999_999:
+            raise PipelineError("The synthetic dataset ends at 999,999 images; ask for fewer.")
+        if seed < 0:
+            raise PipelineError(f"The seed of the synthetic dataset is {seed}; use 0 or more.")
+        self.seed = seed
+        self.workers = usable_cores() if workers is None else max(1, workers)
+
+    def found(self) -> str:
+        """One sentence on what will be drawn."""
+        return (
+            f"synthetic faces: {sum(self.counts.values()):,} portraits to draw, seed {self.seed}."
+        )
+
+    def provenance(self) -> dict[str, Any]:
+        """Where the images come from, their revision and licence."""
+        return {
+            "source": "synthetic",
+            "description": "Portraits drawn by pipeline.portraits; labels follow the"
+            " prevalences and correlations of CelebA.",
+            "revision": REVISION,
+            "seed": self.seed,
+            "licence": "CC0-1.0: no person is shown; the images are generated and free to use.",
+        }
+
+    def batches(self, split: str) -> Iterator[pa.RecordBatch]:
+        """The rows of a split in order, up to 100 at a time."""
+        count = self.counts[split]
+        first_number = 1 + sum(self.counts[s] for s in SPLITS[: SPLITS.index(split)])
+        draw = partial(record_batch, self.seed, split, first_number)
+        starts = range(0, count, ROWS_PER_BATCH)
+        spans = [(start, min(start + ROWS_PER_BATCH, count)) for start in starts]
+        if self.workers == 1 or count <= SMALL:
+            for span in spans:
+                yield draw(*span)
+        else:
+            yield from _in_parallel(draw, spans, self.workers)
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _in_parallel(
+    draw: partial[pa.RecordBatch], spans: list[tuple[int, int]], workers: int
+) -> Iterator[pa.RecordBatch]:
+    """`draw(*span)` of each span, in order, drawn by other processes a few spans ahead."""
+    pool = ProcessPoolExecutor(
+        min(workers, len(spans)), mp_context=get_context("spawn"), initializer=_start_worker
+    )
+    waiting: deque[Future[pa.RecordBatch]] = deque()
+    try:
+        for span in spans:
+            waiting.append(pool.submit(draw, *span))
+            if len(waiting) > 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker() -> None:
+    # Ctrl-C reaches the whole process group; the parent alone answers it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    cv2.setNumThreads(1)
+
+
+def _leave_with_parent() -> None:
+    """End this process when its parent is killed; it would wait for work for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def record_batch(seed: int, split: str, first_number: int, start: int, stop: int) -> pa.RecordBatch:
+    """Rows `start` to `stop` (exclusive) of a split under `SCHEMA`.
+
+    `first_number` is the number in the file name of row 0.
+    """
+    rows = [draw_row(seed, split, row) for row in range(start, stop)]
+    images = [
+        {"bytes": jpeg, "path": f"{first_number + row:06d}.jpg"}
+        for row, (jpeg, _, _) in enumerate(rows, start)
+    ]
+    persons = [person for _, person, _ in rows]
+    labels = np.array([row_labels for _, _, row_labels in rows]).reshape(-1, len(CELEBA_ORDER))
+    columns = [pa.array(images, IMAGE), pa.array(persons, pa.int64())]
+    columns += [pa.array(column) for column in labels.T]
+    return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
+
+
+def draw_row(seed: int, split: str, row: int) -> tuple[bytes, int, np.ndarray]:
+    """One row: JPEG, celeb_id, labels bool [40] in CelebA order."""
+    celeb_id, labels, identity, variation = plan_row(seed, split, row)
+    pixels = portrait.draw(labels, identity, variation)
+    jpeg = simplejpeg.encode_jpeg(pixels, quality=JPEG_QUALITY, colorsubsampling="420")
+    return jpeg, celeb_id, labels
+
+
+def plan_row(seed: int, split: str, row: int) -> tuple[int, np.ndarray, int, int]:
+    """What a row shows: celeb_id, labels bool [40], identity and variation of the portrait."""
+    code = SPLITS.index(split)
+    picture = np.random.default_rng([seed, code, _PICTURE, row])
+    block, member = row // ROWS_PER_BLOCK, int(picture.integers(PERSONS_PER_BLOCK))
+    normals, identities = _persons(seed, code, block)
+    labels = celeba_copula().labels(
+        split, normals[member], picture.standard_normal(len(CELEBA_ORDER))
+    )
+    variation = int(picture.integers(2**62))
+    # Three disjoint sequences of numbers, whatever the sizes of the splits.
+    celeb_id = len(SPLITS) * (block * PERSONS_PER_BLOCK + member) + code + 1
+    return celeb_id, labels, int(identities[member]), variation
+
+
+@lru_cache(maxsize=4)
+def _persons(seed: int, code: int, block: int) -> tuple[np.ndarray, np.ndarray]:
+    """The persons of a block: their normals, float64 [10, 40], and identities, int64 [10].
+
+    A Latin hypercube: in each column, one person falls into each tenth of the normal
+    distribution. So prevalences hold although there are few persons.
+    """
+    rng = np.random.default_rng([seed, code, _PERSON, block])
+    shape = PERSONS_PER_BLOCK, len(CELEBA_ORDER)
+    tenth = rng.permuted(np.tile(np.arange(PERSONS_PER_BLOCK)[:, None], shape[1]), axis=0)
+    level = (tenth + rng.uniform(0.001, 0.999, shape)) / PERSONS_PER_BLOCK
+    normals = np.array([NormalDist().inv_cdf(p) for p in level.flat]).reshape(shape)
+    return normals, rng.integers(2**62, size=PERSONS_PER_BLOCK)

@@ -1,0 +1,217 @@
+"""What the indexes say, against each other, their folder and the raw files they were made of.
+
+Nothing of images is read here. Every index is taken for hostile until pydantic has looked at it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, Field, StringConstraints
+
+from pipeline.attributes import CELEBA_ORDER
+from pipeline.shards.index import INDEX_SCHEMA
+from pipeline.verification.faults import Notes
+from pipeline.verification.shard import stem
+
+LARGEST_INDEX = 100 << 20
+"""Bytes read at most of a JSON file beside the data."""
+
+BESIDE = {"README.md", "croissant.json"}
+"""The dataset's card, which no index lists."""
+
+Split = Annotated[str, StringConstraints(pattern=r"^[a-z]+$")]
+Count = Annotated[int, Field(ge=0)]
+ShardName = Annotated[str, StringConstraints(pattern=r"^[a-z]+-\d{6,}\.tar$")]
+RawName = Annotated[str, StringConstraints(pattern=r"^[a-z]+-\d{5}-of-\d{5}\.parquet$")]
+Model = TypeVar("Model", bound=BaseModel)
+Span = tuple[int, int]
+"""First and last (exclusive) of a shard's rows of index.parquet."""
+
+
+class RawRecord(BaseModel):
+    """What source.json says of a raw file."""
+
+    rows: Count
+    bytes: Count
+    sha256: str
+
+
+class _Source(BaseModel):
+    counts: dict[Split, Count]
+    files: dict[RawName, RawRecord]
+
+
+class ShardRecord(BaseModel):
+    """What index.json says of a shard."""
+
+    name: ShardName
+    samples: Count
+    bytes: Count
+    sha256: str
+
+
+class Index(BaseModel):
+    """What is read of index.json."""
+
+    raw_sha256: dict[str, str]
+    attributes: list[str]
+    size: Annotated[int, Field(ge=1, le=4096)]
+    quality: int
+    format: Literal["jpg", "png", "webp"]
+    counts: dict[Split, Count]
+    quarantine: list[dict[str, str]]
+    shards: dict[Split, list[ShardRecord]]
+
+    def samples(self, split: str) -> int:
+        return sum(shard.samples for shard in self.shards.get(split, []))
+
+
+class _Info(BaseModel):
+    splits: dict[str, dict[str, object]]
+
+
+def check_source(folder: Path, notes: Notes) -> dict[str, RawRecord]:
+    """Compare source.json with itself and its folder; returns the raw files that it lists."""
+    with notes.reading(folder / "source.json"):
+        source = _load(_Source, folder / "source.json")
+        for split, count in source.counts.items():
+            rows = sum(f.rows for name, f in source.files.items() if name.startswith(f"{split}-"))
+            if rows != count:
+                text = f"counts {count:,} images of {split}, its files hold {rows:,}"
+                notes.add("source.json", text)
+        _note_extra_files(folder, "source.json", source.files, notes)
+        return source.files
+    return {}
+
+
+def check_index(
+    folder: Path, raw: Path, quick: bool, notes: Notes
+) -> tuple[Index | None, dict[str, Span]]:
+    """Compare the indexes with each other, their folder and the raw files, if there are any.
+
+    Returns index.json, None where it cannot be read, and where each shard's rows of index.parquet
+    are, unless quick.
+    """
+    spans: dict[str, Span] = {}
+    with notes.reading(folder / "index.json"):
+        index = _load(Index, folder / "index.json")
+        names = [shard.name for listed in index.shards.values() for shard in listed]
+        _note_extra_files(folder, "index.json", ["index.parquet", "_info.json", *names], notes)
+        _compare_counts(index, names, notes)
+        with notes.reading(folder / "_info.json"):
+            _compare_info(_load(_Info, folder / "_info.json"), index, notes)
+        if (raw / "source.json").exists():
+            _compare_with_source(index, raw, notes)
+        with notes.reading(folder / "index.parquet"):
+            spans = _compare_rows(folder / "index.parquet", index, quick, notes)
+        return index, spans
+    return None, spans
+
+
+def _compare_counts(index: Index, names: list[str], notes: Notes) -> None:
+    if index.attributes != list(CELEBA_ORDER):
+        notes.add("index.json", "attributes are not the 40 in CelebA order")
+    for name, times in Counter(names).items():
+        if times > 1:
+            notes.add("index.json", f"lists {name} {times} times")
+    for split in {*index.counts, *index.shards}:
+        count, held = index.counts.get(split, 0), index.samples(split)
+        if count != held:
+            text = f"counts {count:,} samples of {split}, its shards hold {held:,}"
+            notes.add("index.json", text)
+
+
+def _compare_info(info: _Info, index: Index, notes: Notes) -> None:
+    for split, listed in index.shards.items():
+        expected = {
+            "num_samples": index.samples(split),
+            "filenames": [shard.name for shard in listed],
+            "shard_lengths": [shard.samples for shard in listed],
+        }
+        for name, value in expected.items():
+            if info.splits.get(split, {}).get(name) != value:
+                notes.add("_info.json", f"{name} of {split} differ from index.json")
+
+
+def _compare_with_source(index: Index, raw: Path, notes: Notes) -> None:
+    """Note a stale index, and images that neither shards nor quarantine account for."""
+    with notes.reading(raw / "source.json"):
+        source = _load(_Source, raw / "source.json")
+        now = {name: file.sha256 for name, file in source.files.items()}
+        stale = {name for name, _ in index.raw_sha256.items() ^ now.items()}
+        for name in stale:
+            notes.add("index.json", f"is stale: {name} is another one now, by its sha256")
+        left_out = Counter(bad.get("split") for bad in index.quarantine)
+        for split, count in source.counts.items():
+            held = index.samples(split) + left_out[split]
+            if held != count and not stale:
+                text = f"accounts for {held:,} images of {split}, source.json for {count:,}"
+                notes.add("index.json", text)
+
+
+def _compare_rows(path: Path, index: Index, quick: bool, notes: Notes) -> dict[str, Span]:
+    """Compare index.parquet with index.json; returns where each shard's rows are, unless quick."""
+    table = _read_rows(path, index, ["split", "shard"] if quick else None)
+    splits = {shard.name: split for split, listed in index.shards.items() for shard in listed}
+    expected = {shard.name: shard.samples for listed in index.shards.values() for shard in listed}
+    expected |= {f"split {split}": index.samples(split) for split in index.shards}
+    counted = _counts(table["shard"])
+    counted |= {f"split {split}": count for split, count in _counts(table["split"]).items()}
+    for place in expected.keys() | counted.keys():
+        there, here = counted.get(place, 0), expected.get(place, 0)
+        if there != here:
+            notes.add(path.name, f"has {there:,} rows of {place}, index.json says {here:,}")
+    if quick:
+        return {}
+    keys = _counts(table["key"])
+    for key, times in keys.items():
+        if times > 1:
+            notes.add(path.name, f"has {times:,} rows", key)
+    for bad in index.quarantine:
+        if (key := stem(bad.get("name", ""))) in keys:
+            notes.add(path.name, "is there, though in quarantine", key)
+    spans: dict[str, Span] = {}
+    columns = (table[name].to_pylist() for name in ("key", "split", "shard"))
+    for row, (key, split, shard) in enumerate(zip(*columns, strict=True)):
+        first, last = spans.get(shard, (row, row))
+        if last == row:
+            spans[shard] = first, row + 1
+        else:
+            notes.add(path.name, f"is apart from the other rows of {shard}", key)
+        if split != splits.get(shard, split):
+            notes.add(path.name, f"is in split {split}, {shard} in {splits[shard]}", key)
+    return spans
+
+
+def _read_rows(path: Path, index: Index, columns: list[str] | None) -> pa.Table:
+    """index.parquet. Raises ValueError where it is not what INDEX_SCHEMA says."""
+    with pq.ParquetFile(path) as file:
+        if not file.schema_arrow.equals(INDEX_SCHEMA):
+            raise ValueError("it has other columns")
+        rows = file.metadata.num_rows  # a small file may claim, and hold, any number
+        if rows > 2 * sum(map(index.samples, index.shards)):
+            raise ValueError(f"it has {rows:,} rows")
+        table = file.read(columns)
+    for name in table.column_names:
+        if table[name].null_count and name != "celeb_id":
+            raise ValueError(f"it has nulls in {name}")
+    return table
+
+
+def _load(model: type[Model], path: Path) -> Model:
+    if path.stat().st_size > LARGEST_INDEX:
+        raise ValueError(f"it has {path.stat().st_size:,} bytes")
+    return model.model_validate_json(path.read_bytes())
+
+
+def _note_extra_files(folder: Path, index: str, listed: Iterable[str], notes: Notes) -> None:
+    for name in {path.name for path in folder.iterdir()} - {index, *listed} - BESIDE:
+        notes.add(name, f"is not in {index}")
+
+
+def _counts(column: pa.ChunkedArray) -> dict[str, int]:
+    return {pair["values"]: pair["counts"] for pair in column.value_counts().to_pylist()}

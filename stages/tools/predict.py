@@ -1,0 +1,96 @@
+"""Command `predict`: from portraits to their attributes."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.errors import PipelineError
+from stages.layout import EXPORT, MODEL
+
+
+def predict(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE|FOLDER...", show_default=False)],
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="An .onnx file, an .mlpackage, or a folder with model.json (thresholds 0.5).",
+            show_default="the ONNX file of data/export, else data/model",
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="For programs: a JSON object a line.")
+    ] = False,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the probabilities, a row an image.")
+    ] = None,
+) -> None:
+    """Name the attributes of upright, aligned portraits of any size and common format.
+
+    The centre square is cropped as in training. Reads data/export or data/model, writes only
+    what --csv names. A file that is no image is a line on standard error; the others go through.
+    """
+    import json
+    import warnings
+    from contextlib import ExitStack
+    from csv import writer
+
+    from pipeline.apps.photos import find_images
+    from pipeline.apps.predictor import open_predictor, predict_files, present
+    from pipeline.attributes import MODEL_ORDER
+    from pipeline.dataset.codec import BadImage
+    from pipeline.files import new_file
+
+    warnings.filterwarnings("ignore", module="PIL")  # of odd metadata and large pictures
+    paths = find_images(images)
+    predictor = open_predictor(model or _default_model())
+    failed = 0
+    with ExitStack() as stack:
+        if csv is not None:
+            partial = stack.enter_context(new_file(csv))
+            file = stack.enter_context(partial.open("w", newline="", encoding="utf-8"))
+            table = writer(file, lineterminator="\n")
+            table.writerow(["file", *MODEL_ORDER])
+        for path, answer in predict_files(predictor, paths):
+            if isinstance(answer, BadImage):
+                failed += 1
+                print(f"error: {path} {answer}.", file=sys.stderr)
+                continue
+            held = present(predictor, answer)
+            shown = {n: f"{p:.6f}" for n, p in zip(MODEL_ORDER, answer, strict=True)}
+            if csv is not None:
+                table.writerow([path, *shown.values()])
+            if as_json:
+                values = {name: float(text) for name, text in shown.items()}
+                print(json.dumps({"file": str(path), "present": held, "probabilities": values}))
+            elif csv is None:
+                print(path, *_lines(held, answer), sep="\n")
+    if csv is not None and not as_json:
+        print(f"{csv}: {len(paths) - failed:,} images")
+    if failed:
+        print(f"error: {failed:,} of {len(paths):,} files gave no prediction.", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _default_model() -> Path:
+    for place in (*sorted(EXPORT.glob("*.onnx")), MODEL):
+        if place.exists():
+            return place
+    raise PipelineError(
+        f"There is no network in {EXPORT} or {MODEL}; run `pipeline export`, or give a --model."
+    )
+
+
+def _lines(held: list[str], answer: Iterable[float]) -> list[str]:
+    """What holds, a line a region."""
+    from pipeline.attributes import MODEL_ORDER, REGIONS
+
+    of = dict(zip(MODEL_ORDER, answer, strict=True))
+    shown = {
+        region: [f"{name.replace('_', ' ')} {of[name]:.0%}" for name in names if name in held]
+        for region, names in REGIONS.items()
+    }
+    return [f"  {r.replace('_', ' '):16} {', '.join(found) or '-'}" for r, found in shown.items()]

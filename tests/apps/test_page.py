@@ -1,0 +1,352 @@
+"""The live demo in Chromium: a camera with a film of synthetic faces, a small network."""
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.apps.predictor import open_predictor, present
+from pipeline.apps.site import HEADERS
+from pipeline.attributes import MODEL_ORDER, REGIONS
+from pipeline.dataset.crops import square_crop
+from tests.support import film
+from tests.support.browser import Seen, chromium, needs_chromium, visit
+from tests.support.demo_site import build, export_small, python_says, serving, write_pictures
+
+pytestmark = needs_chromium
+
+RATE, HOLD = 5, 2
+TOLERANCE = 0.02
+"""In probability: what the camera's colours in steps of a byte make of a network's answer."""
+
+PHONE, DESK = (390, 844), (1280, 800)
+CAMERA = "--use-fake-device-for-media-stream"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export_small(tmp_path_factory.mktemp("export"))
+
+
+@pytest.fixture(scope="module")
+def url(model: Path) -> Iterator[str]:
+    build(model, model.parent / "site")
+    with serving(model.parent / "site") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def frames() -> list[np.ndarray]:
+    return [film.frame(row) for row in film.FACES]
+
+
+@pytest.fixture(scope="module")
+def filmed(tmp_path_factory: pytest.TempPathFactory, frames: list[np.ndarray]) -> Iterator[Any]:
+    """A Chromium whose camera shows the film."""
+    path = tmp_path_factory.mktemp("film") / "faces.y4m"
+    film.write_film(path, frames, RATE, HOLD)
+    with chromium(CAMERA, f"--use-file-for-fake-video-capture={path}") as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def blind() -> Iterator[Any]:
+    """A Chromium without a camera."""
+    with chromium(f"{CAMERA}=device-count=0") as browser:
+        yield browser
+
+
+def pills(seen: Seen, within: str = "#pills") -> list[str]:
+    return [
+        li.get_attribute("data-attribute") for li in seen.page.query_selector_all(f"{within} li")
+    ]
+
+
+def status(seen: Seen) -> str:
+    return str(seen.page.inner_text("#status"))
+
+
+def test_the_page_answers_each_frame_as_python_does(
+    filmed: Any,
+    url: str,
+    model: Path,
+    frames: list[np.ndarray],
+    tmp_path: Path,
+) -> None:
+    paths = [tmp_path / f"{row}.png" for row in film.FACES]
+    for path, pixels in zip(paths, frames, strict=True):
+        Image.fromarray(film.square(pixels)).save(path)
+    expected = python_says(model, paths)
+    apart = np.abs(expected[:, None] - expected).max(axis=2) + np.eye(len(frames))
+    assert apart.min() > 10 * TOLERANCE, "the faces must get different answers"
+    with visit(filmed, url, *PHONE, permissions=["camera"]) as seen:
+        answers = seen.page.evaluate(
+            """async (count) => {
+              const answers = [];
+              while (answers.length < count) {
+                const last = faceAttributes.last;
+                if (last && last.count !== answers.at(-1)?.[0]) {
+                  answers.push([last.count, ...last.probabilities]);
+                }
+                await new Promise((done) => setTimeout(done, 10));
+              }
+              return answers.map((answer) => answer.slice(1));
+            }""",
+            2 * HOLD * len(film.FACES),
+        )
+        differences = np.abs(np.array(answers)[:, None] - expected).max(axis=2)
+        assert set(differences.argmin(axis=1)) == set(range(len(film.FACES))), (
+            "every face is answered"
+        )
+        assert differences.min(axis=1).max() < TOLERANCE
+        assert seen.page.evaluate("crossOriginIsolated"), "the condition for threads"
+        assert (seen.elsewhere, seen.errors) == ([], [])
+
+
+def test_freeze_holds_the_picture_and_its_own_attributes(
+    filmed: Any, url: str, model: Path
+) -> None:
+    with visit(filmed, url, *DESK, permissions=["camera"]) as seen:
+        seen.until("faceAttributes.last")
+        seen.page.keyboard.press(" ")
+        probabilities = seen.until(
+            "faceAttributes.last.still && Array.from(faceAttributes.last.probabilities)"
+        )
+        assert status(seen).startswith("Frozen.")
+        held = pills(seen)
+        assert held == present(open_predictor(model), np.array(probabilities))
+        picture = seen.page.locator("#preview").screenshot()
+        count = seen.page.evaluate("faceAttributes.last.count")
+        # The film would have shown three other frames.
+        seen.page.evaluate("new Promise((done) => setTimeout(done, 700))")
+        assert seen.page.evaluate("faceAttributes.last.count") == count
+        assert seen.page.locator("#preview").screenshot() == picture
+        assert pills(seen) == held
+        seen.page.dblclick("#circle")
+        seen.until(f"faceAttributes.last.count > {count + 3} && !faceAttributes.last.still")
+        assert status(seen).endswith("to freeze.")
+        seen.page.click("#freeze")
+        seen.until("faceAttributes.last.still")
+        assert seen.page.inner_text("#freeze") == "Resume"
+        assert (seen.elsewhere, seen.errors) == ([], [])
+
+
+def test_fingers_freeze_and_pills_tell_more(filmed: Any, url: str) -> None:
+    touch = {"has_touch": True, "is_mobile": True, "permissions": ["camera"]}
+    with visit(filmed, url, *PHONE, **touch) as seen:
+        seen.until("faceAttributes.last && document.querySelector('#pills li')")
+        for _ in range(2):
+            seen.page.touchscreen.tap(195, 200)
+        seen.until("faceAttributes.last.still && document.querySelector('#pills li')")
+        assert status(seen) == "Frozen. Double tap to go on."
+        first = pills(seen)[0]
+        pill = seen.page.locator("#pills button").first
+        pill.tap()
+        index = MODEL_ORDER.index(first)
+        probability = seen.page.evaluate(f"faceAttributes.last.probabilities[{index}]")
+        region = next(key for key, names in REGIONS.items() if first in names)
+        assert pill.inner_text().endswith(f"{probability:.0%}, {region.replace('_', ' ')}")
+        assert pill.get_attribute("aria-expanded") == "true"
+        seen.page.click("#figures-button")
+        seen.until("/frames.s.*WASM/.test(document.getElementById('figures').textContent)")
+
+
+def test_it_fits(filmed: Any, url: str) -> None:
+    with visit(filmed, url, *PHONE, permissions=["camera"]) as seen:
+        seen.until("faceAttributes.last && document.querySelector('#pills li')")
+        for width, height in (PHONE, DESK, (320, 568), (844, 390)):
+            for font in (100, 200):
+                seen.page.set_viewport_size({"width": width, "height": height})
+                seen.page.evaluate(f"void (document.documentElement.style.fontSize = '{font}%')")
+                case = f"{width} x {height}, {font} %"
+                assert seen.page.evaluate("document.documentElement.scrollWidth") <= width, case
+                for name in ("#circle", "#freeze", "#choose"):
+                    box = seen.page.locator(name).bounding_box()
+                    assert box["x"] >= 0 and box["x"] + box["width"] <= width, (case, name)
+                    assert box["y"] >= 0 and box["y"] + box["height"] <= height, (case, name)
+
+
+def test_a_screen_reader_finds_its_way(filmed: Any, url: str) -> None:
+    with visit(filmed, url, *DESK, permissions=["camera"]) as seen:
+        seen.until("faceAttributes.last && document.querySelector('#pills li')")
+        seen.page.keyboard.press(" ")
+        seen.until("faceAttributes.last.still")
+        tree = seen.page.locator("body").aria_snapshot()
+        for line in ('button "Freeze"', 'button "Resume"'):
+            assert (line in tree) == ("Resume" in line)
+        for line in ("status: Frozen.", 'list "Attributes that hold"', 'button "Pictures"'):
+            assert line in tree
+        assert seen.page.get_attribute("#pills", "aria-live") == "polite"
+        seen.page.keyboard.press("Tab")
+        assert seen.page.evaluate("document.activeElement.tagName") == "BUTTON"
+
+
+def test_where_there_are_cores_the_model_has_threads(filmed: Any, url: str, model: Path) -> None:
+    worker = (model.parent / "site/worker.js").read_text()
+    cores = worker.replace("navigator.hardwareConcurrency", "3")
+    assert cores != worker
+    reply = {"body": cores, "headers": {"Content-Type": "text/javascript", **HEADERS}}
+
+    def prepare(context: Any) -> None:
+        context.route("**/worker.js", lambda route: route.fulfill(**reply))
+
+    with visit(filmed, url, *PHONE, prepare, permissions=["camera"]) as seen:
+        seen.until("faceAttributes.figures?.backend === 'WASM, 2 threads' && faceAttributes.last")
+        assert (seen.elsewhere, seen.errors) == ([], [])
+
+
+def test_the_other_camera(url: str) -> None:
+    device = (
+        "document.getElementById('preview').srcObject?.getVideoTracks()[0].getSettings().deviceId"
+    )
+    with (
+        chromium(f"{CAMERA}=device-count=2") as browser,
+        visit(browser, url, *PHONE, permissions=["camera"]) as seen,
+    ):
+        first = seen.until(f"!document.getElementById('switch').disabled && {device}")
+        seen.page.click("#switch")
+        seen.until(f"({device} ?? '{first}') !== '{first}'")
+        count = seen.page.evaluate("faceAttributes.last?.count ?? 0")
+        seen.until(f"faceAttributes.last?.count > {count}")
+        assert seen.errors == []
+
+
+def test_a_camera_that_is_refused_or_absent_is_one_sentence(
+    filmed: Any, blind: Any, url: str
+) -> None:
+    with visit(filmed, url, *PHONE, permissions=[]) as seen:
+        seen.until("document.querySelector('#status.trouble')")
+        assert status(seen).startswith("The camera was refused.")
+        seen.page.context.grant_permissions(["camera"])
+        seen.page.click("#retry")
+        seen.until("faceAttributes.last")
+    with visit(blind, url, *PHONE, permissions=["camera"]) as seen:
+        seen.until("document.querySelector('#status.trouble')")
+        assert status(seen).startswith("There is no camera on this device.")
+        assert seen.errors == []
+
+
+@pytest.mark.parametrize(
+    ("script", "sentence"),
+    [
+        (
+            "navigator.mediaDevices.getUserMedia = async () => {"
+            " throw new DOMException('in use', 'NotReadableError') }",
+            "The camera is busy.",
+        ),
+        ("delete Navigator.prototype.mediaDevices", "The camera needs HTTPS."),
+        ("delete window.WebAssembly", "This browser has no WebAssembly"),
+        ("delete window.OffscreenCanvas", "This browser is too old"),
+    ],
+)
+def test_what_a_browser_lacks_is_one_sentence(
+    blind: Any, url: str, script: str, sentence: str
+) -> None:
+    with visit(blind, url, *PHONE, lambda context: context.add_init_script(script)) as seen:
+        seen.until("document.querySelector('#status.trouble')")
+        assert status(seen).startswith(sentence)
+        assert seen.errors == []
+
+
+@pytest.mark.parametrize(
+    ("file", "answer", "sentence"),
+    [
+        ("model.onnx", {"status": 404}, "The model is missing;"),
+        ("model.onnx", {"body": b"no network"}, "The model cannot be run ("),
+        ("model.json", {"body": b"{"}, "The model's description is damaged;"),
+    ],
+)
+def test_a_broken_model_is_one_sentence(
+    blind: Any, url: str, file: str, answer: dict[str, Any], sentence: str
+) -> None:
+    def prepare(context: Any) -> None:
+        context.route(f"**/{file}", lambda route: route.fulfill(**answer))
+
+    with visit(blind, url, *PHONE, prepare) as seen:
+        seen.until("document.getElementById('status').textContent.includes('pipeline export')")
+        assert status(seen).startswith(sentence)
+        assert seen.elsewhere == []
+
+
+def check_cards(seen: Seen, model: Path, paths: list[Path]) -> None:
+    """Each picture got the answer and the pills that Python gives it."""
+    seen.until(f"document.querySelectorAll('[data-probabilities]').length === {len(paths)}")
+    for path, expected in zip(paths, python_says(model, paths), strict=True):
+        card = f'[data-file="{path.name}"]'
+        found = np.array(json.loads(seen.page.get_attribute(card, "data-probabilities")))
+        assert np.abs(found - expected).max() < TOLERANCE, path.name
+        assert pills(seen, card) == present(open_predictor(model), found)
+
+
+def test_chosen_pictures_need_no_camera(blind: Any, url: str, model: Path, tmp_path: Path) -> None:
+    paths = write_pictures(tmp_path / "pictures")
+    with visit(blind, url, *DESK) as seen:
+        with seen.page.expect_file_chooser() as chooser:
+            seen.page.click("#choose")
+        chooser.value.set_files([*paths, tmp_path / "pictures/notes.txt"])
+        check_cards(seen, model, paths)
+        text = seen.page.inner_text('[data-file="notes.txt"] p')
+        assert text == "notes.txt: No picture that this browser can read."
+        assert seen.page.inner_text("#count") == "5"
+        seen.page.keyboard.press("Escape")
+        seen.until("document.getElementById('pictures').hidden")
+        assert (seen.elsewhere, seen.errors) == ([], [])
+
+
+def test_a_dropped_folder_shows_its_pictures(
+    blind: Any, url: str, model: Path, tmp_path: Path
+) -> None:
+    paths = write_pictures(tmp_path / "pictures")
+    with visit(blind, url, *PHONE) as seen:
+        session = seen.page.context.new_cdp_session(seen.page)
+        data = {"items": [], "files": [str(tmp_path / "pictures")], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            event = {"type": kind, "x": 200, "y": 200, "data": data}
+            session.send("Input.dispatchDragEvent", event)
+        check_cards(seen, model, paths)
+        cards = seen.page.query_selector_all(".card")
+        names = [card.get_attribute("data-file") for card in cards]
+        assert names == [path.name for path in paths], "in order, without what is no picture"
+        assert (seen.elsewhere, seen.errors) == ([], [])
+
+
+def test_the_worker_scales_as_the_crop_does(blind: Any, url: str) -> None:
+    random = np.random.default_rng(0)
+    with visit(blind, url + "icon.svg", *PHONE) as seen:
+        for side, size in ((339, 96), (178, 64), (128, 64), (61, 96), (96, 96)):
+            pixels = random.integers(0, 256, (side, side, 4), np.uint8)
+            found = seen.page.evaluate(
+                """async ([rgba, side, size]) => {
+                  const { scale } = await import("/crop.js");
+                  const pixels = Uint8ClampedArray.from(atob(rgba), (c) => c.charCodeAt(0));
+                  return btoa(String.fromCharCode(...scale(pixels, side, size)));
+                }""",
+                [base64.b64encode(pixels).decode(), side, size],
+            )
+            wanted = square_crop(np.ascontiguousarray(pixels[:, :, :3]), size)
+            # Half way between two bytes OpenCV rounds up, and the page to the even one.
+            scaled = np.frombuffer(base64.b64decode(found), np.uint8).reshape(wanted.shape)
+            difference = np.abs(scaled.astype(int) - wanted)
+            assert difference.max() <= 1, (side, size)
+
+
+def test_pills_do_not_flicker(blind: Any, url: str) -> None:
+    """A probability about its threshold changes nothing; a new one shows within half a second."""
+    with visit(blind, url + "icon.svg", *PHONE) as seen:
+        shown = seen.page.evaluate(
+            """async () => {
+              const { Smoothing } = await import("/smoothing.js");
+              const smoothing = new Smoothing([0.5, 0.5]);
+              const wave = Array.from({ length: 60 }, (_, i) => (i % 2 ? 0.47 : 0.55));
+              const step = Array.from({ length: 60 }, (_, i) => (i < 30 ? 0.02 : 0.98));
+              return wave.map((p, i) => smoothing.update([p, step[i]], 1 / 30).shown);
+            }"""
+        )
+    wave, step = np.array(shown).T
+    assert wave.all()
+    assert 30 < step.argmax() < 45 and step[step.argmax() :].all()

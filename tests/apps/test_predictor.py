@@ -1,0 +1,129 @@
+"""`pipeline predict`: the three forms of a network, and what a user sees."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.apps.photos import read_crop
+from pipeline.apps.predictor import open_predictor, predict_files, present
+from pipeline.attributes import MODEL_ORDER
+from pipeline.dataset.codec import BadImage
+from pipeline.errors import PipelineError
+from pipeline.export.deployed import run_model
+from pipeline.export.proof import compare, require_agreement
+from pipeline.network.model import FaceAttributes, save_model
+from tests.support.networks import ABOUT, pictures
+from tests.support.project import ROOT
+
+pytest_plugins = "tests.support.packages"
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """37 portraits of 178 x 218, more than two batches."""
+    folder = tmp_path_factory.mktemp("faces")
+    for i, pixels in enumerate(pictures(37, 218, seed=9)):
+        Image.fromarray(pixels[:, :178]).save(folder / f"{i:06d}.jpg", quality=95)
+    return folder
+
+
+def test_every_form_of_the_network_says_the_same(
+    model: FaceAttributes, package: Path, onnx_file: Path, faces: Path, tmp_path: Path
+) -> None:
+    save_model(model, tmp_path / "model", {})
+    paths = sorted(faces.iterdir())
+    expected = run_model(model, np.stack([read_crop(path, 64) for path in paths]))
+    assert expected.std(axis=0).min() > 0.03, "the pictures must get different answers"
+    for file, largest in ((onnx_file, 1e-5), (tmp_path / "model", 1e-5), (package, 0.03)):
+        predictor = open_predictor(file)
+        answers = list(predict_files(predictor, paths))
+        assert [path for path, _ in answers] == paths
+        found = np.stack([np.asarray(answer) for _, answer in answers])
+        require_agreement(compare(expected, found, (0.5,) * 40), 0.99, file.name, largest)
+        limits = (0.5,) * 40 if file.is_dir() and file.name == "model" else ABOUT.thresholds
+        assert tuple(predictor.thresholds) == limits
+        held = present(predictor, found[0])
+        assert held == [n for n, p, t in zip(MODEL_ORDER, found[0], limits, strict=True) if p >= t]
+
+
+def test_bad_files_stand_between_good_ones(onnx_file: Path, faces: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_text("text")
+    good = sorted(faces.iterdir())[:3]
+    mixed = [bad, good[0], bad, good[1], good[2], *[bad] * 20]
+    predictor = open_predictor(onnx_file)
+    answers = list(predict_files(predictor, mixed))
+    assert [path for path, _ in answers] == mixed
+    assert [isinstance(answer, BadImage) for _, answer in answers] == [p == bad for p in mixed]
+    alone = dict(predict_files(predictor, good))
+    for path, answer in answers:
+        if path != bad:
+            np.testing.assert_allclose(answer, alone[path], atol=1e-5)
+
+
+def test_no_network_is_a_sentence(tmp_path: Path) -> None:
+    for name, complaint in (
+        ("none.onnx", "none.onnx is missing"),
+        ("none.mlpackage", "is missing"),
+        ("none", "is no network"),
+        (".", "holds no model.json"),
+    ):
+        with pytest.raises(PipelineError, match=complaint):
+            open_predictor(tmp_path / name)
+
+
+def test_the_command_line(pipeline, onnx_file: Path, faces: Path) -> None:
+    code, out, err = pipeline("predict", str(faces / "000000.jpg"))
+    assert (code, out) == (1, "")
+    assert "error: There is no network in data/export or data/model; run" in err
+    assert err.count("\n") == 1
+
+    Path("data/export").mkdir(parents=True)
+    shutil.copy(onnx_file, "data/export")
+    code, out, err = pipeline("predict", str(faces / "000000.jpg"))
+    assert (code, err) == (0, "")
+    first, *regions = out.splitlines()
+    assert first == str(faces / "000000.jpg")
+    assert len(regions) == 7 and regions[4].startswith("  lips and chin    ")
+
+    Path("bad.jpg").write_text("text")
+    shutil.copytree(faces, "faces")
+    code, out, err = pipeline("predict", "bad.jpg", "faces", "--json", "--csv", "found.csv")
+    assert code == 1
+    assert err == "error: bad.jpg is no image.\nerror: 1 of 38 files gave no prediction.\n"
+    answers = [json.loads(line) for line in out.splitlines()]
+    assert [answer["file"] for answer in answers] == [f"faces/{i:06d}.jpg" for i in range(37)]
+    with Path("found.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["file", *MODEL_ORDER]
+    for row, answer in zip(rows, answers, strict=True):
+        assert row.pop("file") == answer["file"]
+        assert {name: float(p) for name, p in row.items()} == answer["probabilities"]
+        assert answer["present"] == [
+            name
+            for name, limit in zip(MODEL_ORDER, ABOUT.thresholds, strict=True)
+            if answer["probabilities"][name] >= limit
+        ]
+    shown = [line for line in regions if answers[0]["present"][0].replace("_", " ") in line]
+    assert shown
+
+
+def test_an_onnx_file_is_run_without_torch(onnx_file: Path, faces: Path) -> None:
+    code = (
+        "import sys, atexit; atexit.register(lambda: print('MODULES', *sys.modules));"
+        "from stages.__main__ import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "predict", "--model", onnx_file, faces / "000000.jpg"],
+        capture_output=True, text=True, check=True, env={"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    loaded = set(done.stdout.rpartition("MODULES ")[2].split())
+    assert "onnxruntime" in loaded
+    assert not {"torch", "timm", "onnx", "coremltools", "pyarrow", "matplotlib"} & loaded

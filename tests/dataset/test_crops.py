@@ -1,0 +1,67 @@
+"""The square crop, and what is refused before it."""
+
+import cv2
+import numpy as np
+import pytest
+import simplejpeg
+
+from pipeline.dataset.codec import BadImage, CropSettings
+from pipeline.dataset.crops import crop_portrait, decode_portrait, square_crop
+
+
+def portrait(height: int = 218, width: int = 178) -> np.ndarray:
+    y, x = np.mgrid[:height, :width]
+    return np.stack([x % 256, y % 256, (x + y) % 256], axis=2).astype(np.uint8)
+
+
+def jpeg(image: np.ndarray) -> bytes:
+    return simplejpeg.encode_jpeg(np.ascontiguousarray(image), 95, colorsubsampling="444")
+
+
+def test_the_crop_is_rows_20_to_197():
+    image = portrait()
+    assert (square_crop(image, 178) == image[20:198]).all()
+
+
+def test_a_smaller_side_is_the_mean_over_areas():
+    image = portrait()
+    half = image[20:198].reshape(89, 2, 89, 2, 3).mean(axis=(1, 3))
+    assert np.abs(square_crop(image, 89) - half).max() <= 0.5
+
+
+def test_a_crop_survives_the_codec():
+    crop = simplejpeg.decode_jpeg(crop_portrait(jpeg(portrait()), CropSettings(178)))
+    assert crop.shape == (178, 178, 3)
+    expected = portrait()[20:198]
+    smooth = (slice(8, 160), slice(8, 160), 1)  # green: away from where the ramps wrap
+    assert np.abs(crop[smooth].astype(int) - expected[smooth]).mean() < 4
+
+
+def test_decoding_is_what_opencv_sees():
+    data = jpeg(portrait())
+    seen = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
+    assert np.abs(decode_portrait(data).astype(int) - seen).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "is not a JPEG"),
+        (cv2.imencode(".png", portrait())[1].tobytes(), "is not a JPEG but a PNG image"),
+        (jpeg(portrait())[:3000], "is damaged"),
+        (b"\xff\xd8\xff" + b"\0" * 100, "is damaged"),
+        (jpeg(portrait(178, 218)), "is 218 x 178 px where 178 x 218 belong"),
+        (jpeg(portrait(1, 1)), "is 1 x 1 px"),
+    ],
+)
+def test_what_is_no_portrait_is_refused_with_the_reason(data, reason):
+    with pytest.raises(BadImage, match=reason):
+        decode_portrait(data)
+
+
+def test_a_huge_image_is_refused_by_its_header():
+    data = bytearray(jpeg(portrait()))
+    frame = data.index(b"\xff\xc0")
+    data[frame + 5 : frame + 9] = (30_000).to_bytes(2, "big") * 2
+    with pytest.raises(BadImage, match="is 30000 x 30000 px"):
+        decode_portrait(bytes(data))

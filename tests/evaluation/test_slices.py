@@ -1,0 +1,92 @@
+"""Slices and their gaps, contradictions and mistakes, on cases counted by hand."""
+
+import numpy as np
+import pytest
+
+from pipeline.attributes import MODEL_ORDER
+from pipeline.evaluation.mistakes import MISTAKE_COLUMNS, MISTAKES, contradiction_rows, mistake_rows
+from pipeline.evaluation.slices import FEWEST, GAP_COLUMNS, LARGEST, gap_rows, slice_masks
+
+MALE, YOUNG, BALD = (MODEL_ORDER.index(name) for name in ("Male", "Young", "Bald"))
+
+
+def labels_of(male: int, others: int) -> np.ndarray:
+    labels = np.zeros((male + others, 40), bool)
+    labels[:male, MALE] = True
+    return labels
+
+
+def test_slices_are_halves_by_label():
+    masks = slice_masks(labels_of(3, 5))
+    assert {name: int(mask.sum()) for name, mask in masks.items()} == {
+        "Male": 3, "not Male": 5, "Young": 0, "not Young": 8
+    }  # fmt: skip
+
+
+def test_the_largest_gap_is_counted_by_hand():
+    labels = labels_of(200, 100)
+    labels[:100, BALD] = labels[200:260, BALD] = True
+    answers = labels.copy()
+    answers[:90, BALD] = False  # 10 of 100 bald men are found
+    answers[200:215, BALD] = False  # and 45 of 60 others
+    first, second = gap_rows(answers, labels)
+    assert tuple(first) == GAP_COLUMNS
+    assert first == {
+        "attribute": "Bald", "metric": "recall", "slice": "Male", "value": 0.1, "of": 100,
+        "other": "not Male", "other_value": 0.75, "other_of": 60, "gap": pytest.approx(-0.65),
+    }  # fmt: skip
+    assert (second["metric"], second["value"], second["other_value"]) == ("accuracy", 0.55, 0.85)
+
+
+def test_only_the_largest_gaps_are_listed():
+    labels = labels_of(100, 100)
+    rng = np.random.default_rng(1)
+    gaps = [abs(row["gap"]) for row in gap_rows(rng.random(labels.shape) < 0.5, labels)]
+    assert len(gaps) == LARGEST and gaps == sorted(gaps, reverse=True)
+
+
+def test_rates_over_few_images_make_no_gap():
+    labels = labels_of(200, 100)
+    labels[: FEWEST - 1, BALD] = labels[200:260, BALD] = True
+    gaps = gap_rows(np.zeros_like(labels), labels)
+    assert ("Bald", "recall") not in {(row["attribute"], row["metric"]) for row in gaps}
+    labels = labels_of(FEWEST - 1, 500)
+    assert gap_rows(~labels, labels) == gap_rows(labels, labels) == []
+
+
+def test_an_attribute_has_no_gap_between_its_own_slices():
+    labels = labels_of(100, 100)
+    answers = np.zeros_like(labels)
+    assert "Male" not in {row["attribute"] for row in gap_rows(answers, labels)}
+
+
+def test_mistakes_are_the_surest_first_and_only_mistakes():
+    rng = np.random.default_rng(1)
+    labels, probabilities = rng.random((50, 40)) < 0.5, rng.random((50, 40))
+    keys = [f"{i:06d}" for i in range(50)]
+    rows = mistake_rows(keys, labels, probabilities, probabilities >= 0.5)
+    assert len(rows) == MISTAKES and tuple(rows[0]) == MISTAKE_COLUMNS
+    distances = [abs(row["probability"] - row["label"]) for row in rows]
+    assert distances == sorted(distances, reverse=True) and distances[-1] > 0.5
+    assert distances[0] == np.abs(probabilities - labels).max()
+    row, i = rows[0], keys.index(rows[0]["key"])
+    place = i, MODEL_ORDER.index(row["attribute"])
+    assert (row["label"], row["probability"]) == (labels[place], probabilities[place])
+    assert mistake_rows(keys, labels, labels.astype(float), labels) == []
+
+
+def test_contradictions_are_counted_in_labels_and_in_answers():
+    labels = np.zeros((4, 40), bool)
+    for name in ("Black_Hair", "Brown_Hair", "Gray_Hair"):
+        labels[1, MODEL_ORDER.index(name)] = True
+    answers = np.zeros_like(labels)
+    answers[:3, [MODEL_ORDER.index("No_Beard"), MODEL_ORDER.index("Goatee")]] = True
+    found = {
+        row["at_most_one_of"]: (row["labels"], row["predictions"])
+        for row in contradiction_rows(labels, answers)
+        if row["labels"] or row["predictions"]
+    }
+    assert found == {
+        "No_Beard Goatee": (0, 3),
+        "Black_Hair Blond_Hair Brown_Hair Gray_Hair": (1, 0),
+    }

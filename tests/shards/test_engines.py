@@ -1,0 +1,169 @@
+"""Shards read by other people's readers, and packed on other engines, formats and file systems."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from timm.data.readers.reader_wds import ReaderWds
+from upath import UPath
+
+from pipeline.attributes import CELEBA_ORDER
+from pipeline.dataset.codec import CropSettings
+from pipeline.dataset.crops import decode_portrait, square_crop
+from pipeline.errors import PipelineError
+from pipeline.shards.index import read_index
+from pipeline.shards.order import cut
+from pipeline.shards.pack import ShardSettings, ShardTask
+from pipeline.shards.read import ShardReader
+from pipeline.shards.write import write_shards
+from tests.support.project import COUNTS
+from tests.support.shards import SETTINGS, hashes, raw_rows, spoil
+
+
+def test_timms_reader_finds_splits_pictures_and_targets(raw, shards):
+    expected = raw_rows(raw)
+    for split, count in COUNTS.items():
+        reader = ReaderWds(str(shards), split=split, batch_size=1, target_format="multihot")
+        assert len(reader) == count
+        targets = sorted(tuple(target) for _, target in reader)
+        index = pq.read_table(shards / "index.parquet").to_pylist()
+        keys = [row["key"] for row in index if row["split"] == split]
+        assert targets == sorted(
+            tuple(int(expected[key][name]) for name in CELEBA_ORDER) for key in keys
+        )
+
+
+def test_the_hub_librarys_webdataset_reads_them(shards, tmp_path):
+    loaded = datasets.load_dataset(
+        "webdataset", data_files={"test": str(shards / "test-*.tar")}, cache_dir=str(tmp_path)
+    )["test"]
+    assert len(loaded) == COUNTS["test"]
+    assert loaded[0]["jpg"].size == (64, 64)
+    with ShardReader(shards, "test") as reader:
+        assert [row["json"]["attributes"] for row in loaded] == reader.labels.astype(int).tolist()
+        assert [row["__key__"] for row in loaded] == reader.keys
+
+
+@pytest.mark.parametrize("format", ["png", "webp"])
+def test_lossless_crops_are_the_pixels_themselves(raw, tmp_path, format):
+    settings = ShardSettings(CropSettings(96, format=format), 30)
+    write_shards(raw, tmp_path / "s", settings, engine="threads")
+    expected = raw_rows(raw)
+    with ShardReader(tmp_path / "s", "valid") as reader:
+        (batch,) = reader.batches([np.arange(len(reader))])
+        for image, key in zip(batch.images, reader.keys, strict=True):
+            portrait = decode_portrait(expected[key]["image"]["bytes"])
+            assert (image == square_crop(portrait, 96)).all()
+
+
+def test_quality_decides_the_size(raw, shards, tmp_path):
+    settings = ShardSettings(CropSettings(64, quality=40), 20)
+    write_shards(raw, tmp_path / "s", settings, engine="threads")
+    coarse, fine = (
+        sum(shard["bytes"] for shard in read_index(folder)["shards"]["train"])
+        for folder in (tmp_path / "s", shards)
+    )
+    assert coarse < 0.8 * fine
+
+
+def test_a_seed_mixes_the_rows_of_a_split_and_loses_none(raw, shards, tmp_path):
+    orders = {}
+    for name, seed, engine in (("a", 7, "threads"), ("b", 7, "processes"), ("c", 8, "threads")):
+        settings = replace(SETTINGS, shuffle=seed)
+        write_shards(raw, tmp_path / name, settings, engine=engine, workers=2)
+        orders[name] = pq.read_table(tmp_path / name / "index.parquet")["key"].to_pylist()
+    assert hashes(tmp_path / "a") == hashes(tmp_path / "b")
+    plain = pq.read_table(shards / "index.parquet")["key"].to_pylist()
+    assert orders["a"] != orders["c"] != plain != orders["a"]
+    for first, last in ((0, 48), (48, 64), (64, 84)):
+        assert sorted(orders["a"][first:last]) == plain[first:last]
+    expected = raw_rows(raw)
+    with ShardReader(tmp_path / "a", "train") as reader:
+        for key, labels in zip(reader.keys, reader.labels, strict=True):
+            assert labels.tolist() == [expected[key][name] for name in CELEBA_ORDER]
+        (batch,) = reader.batches([np.arange(3)])
+        crop = square_crop(decode_portrait(expected[reader.keys[0]]["image"]["bytes"]), 64)
+        assert np.abs(batch.images[0].astype(int) - crop).mean() < 6
+
+
+def test_shuffled_rows_are_spread_over_the_split():
+    """Not within a shard or a row group alone: a shard draws from everywhere."""
+    task = ShardTask("train", 0, 0, 1000, (), (10_000, 6_000), replace(SETTINGS, shuffle=1), Path())
+    counts, _ = np.histogram(task.source_rows(), bins=16, range=(0, 16_000))
+    assert counts.min() > 30 and len(set(task.source_rows().tolist())) == 1000
+
+
+def test_quarantine_leaves_bad_images_out_and_lists_them(raw, tmp_path):
+    spoiled = spoil(raw, tmp_path / "spoiled", k000005=b"\xff\xd8no", k000070=b"GIF89a")
+    settings = replace(SETTINGS, on_error="quarantine", most_bad=0.05)
+    index = write_shards(spoiled, tmp_path / "s", settings, engine="threads")
+    listed = {image["name"]: image for image in index["quarantine"]}
+    assert listed.keys() == {"000005.jpg", "000070.jpg"}
+    assert listed["000070.jpg"]["split"] == "test"
+    assert "is not a JPEG but a GIF" in listed["000070.jpg"]["reason"]
+    assert index["counts"] == {"train": 47, "valid": 16, "test": 19}
+    assert json.loads((tmp_path / "s/index.json").read_text()) == index
+    with ShardReader(tmp_path / "s", "train") as reader:
+        assert len(reader) == 47 and "000005" not in reader.keys
+        assert sum(len(b.rows) for b in reader.batches(cut(np.arange(47), 10))) == 47
+
+
+def test_quarantine_has_a_ceiling(raw, tmp_path):
+    spoiled = spoil(raw, tmp_path / "spoiled", k000005=b"x", k000006=b"x", k000070=b"x")
+    settings = replace(SETTINGS, on_error="quarantine", most_bad=0.02)
+    with pytest.raises(PipelineError, match=r"3 of the 84 .* allows a share of 0\.02"):
+        write_shards(spoiled, tmp_path / "s", settings, workers=1)
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_shard_of_bad_images_alone_is_an_empty_tar(raw, tmp_path):
+    every = {f"k{number:06d}": b"x" for number in range(41, 49)}
+    spoiled = spoil(raw, tmp_path / "spoiled", **every)
+    settings = replace(SETTINGS, on_error="quarantine", most_bad=0.5)
+    index = write_shards(spoiled, tmp_path / "s", settings, workers=1)
+    assert [shard["samples"] for shard in index["shards"]["train"]] == [20, 20, 0]
+
+
+def test_raw_and_shards_may_lie_behind_an_fsspec_url(raw, shards):
+    there = UPath("memory://bucket/celeba")
+    for path in raw.iterdir():
+        (there / "raw" / path.name).write_bytes(path.read_bytes())
+    write_shards(there / "raw", there / "shards", SETTINGS, engine="threads")
+    remote = {path.name: path.read_bytes() for path in (there / "shards").iterdir()}
+    assert remote == {path.name: path.read_bytes() for path in shards.iterdir()}
+    tar = there / "shards/train-000001.tar"
+    before = tar.stat()
+    (there / "shards/train-000000.tar").unlink()
+    write_shards(there / "raw", there / "shards", SETTINGS, engine="threads")
+    assert {p.name: p.read_bytes() for p in (there / "shards").iterdir()} == remote
+    assert before.st_size == tar.stat().st_size
+
+
+@pytest.fixture(scope="module")
+def ray_cluster():
+    """Two nodes of one core on this machine."""
+    ray = pytest.importorskip("ray", reason="needs the extra `ray`")
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster.add_node(num_cpus=1)
+    ray.init(address=cluster.address, log_to_driver=False)
+    yield ray
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def test_a_ray_cluster_of_two_nodes_gives_the_same_bytes(raw, shards, tmp_path, ray_cluster):
+    assert len(ray_cluster.nodes()) == 2
+    write_shards(raw, tmp_path / "s", SETTINGS, engine="ray")
+    assert hashes(tmp_path / "s") == hashes(shards)
+
+
+def test_an_image_that_ray_finds_bad_is_named_here(raw, tmp_path, ray_cluster):
+    spoiled = spoil(raw, tmp_path / "spoiled", k000005=b"x")
+    with pytest.raises(PipelineError, match=r"000005\.jpg is not a JPEG"):
+        write_shards(spoiled, tmp_path / "s", SETTINGS, engine="ray")

@@ -1,0 +1,240 @@
+"""Anybody's WebDataset tars: indexed on first use, or refused in one sentence."""
+
+import io
+import json
+import os
+import resource
+import shutil
+import tarfile
+
+import numpy as np
+import pytest
+import simplejpeg
+import webdataset
+
+from pipeline.attributes import CELEBA_ORDER
+from pipeline.dataset.codec import CropSettings, encode_crop
+from pipeline.errors import PipelineError
+from pipeline.shards.files import cache_folder
+from pipeline.shards.foreign import describe
+from pipeline.shards.order import cut, epoch_order
+from pipeline.shards.read import ShardReader
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+LABELS = [0, 1] * 20
+
+
+def picture(side=32, format="jpg", width=None):
+    image = np.full((side, width or side, 3), 90, np.uint8)
+    return encode_crop(image, CropSettings(side, format=format))
+
+
+def write_tar(path, members):
+    """A tar of members {name: bytes}, or a list of pairs."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as tar:
+        for name, data in members.items() if isinstance(members, dict) else members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return path
+
+
+def sample(key, labels=LABELS, side=32, kind="jpg", **more):
+    content = {"attributes": labels, **more}
+    image = picture(side, "png" if kind == "png" else "webp" if kind == "webp" else "jpg")
+    return {f"{key}.{kind}": image, f"{key}.json": json.dumps(content).encode()}
+
+
+def refuse(folder, match, split="train"):
+    with pytest.raises(PipelineError, match=match):
+        ShardReader(folder, split)
+    assert not list(cache_folder("indexes").iterdir())
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_our_own_tars_without_their_index_give_the_same_batches(shards, tmp_path, split):
+    folder = tmp_path / "tars"
+    shutil.copytree(shards, folder, ignore=shutil.ignore_patterns("index.*", "_info.json"))
+    names = sorted(os.listdir(folder))
+    for _ in range(2):  # indexed, then from the cache
+        with ShardReader(folder, split) as theirs, ShardReader(shards, split) as ours:
+            assert theirs.keys == ours.keys and theirs.size == ours.size
+            assert (theirs.labels == ours.labels).all()
+            assert (theirs.celeb_id == ours.celeb_id).all()
+            parts = cut(epoch_order(len(ours), 0, 0), 7)
+            for one, other in zip(theirs.batches(parts), ours.batches(parts), strict=True):
+                assert (one.images == other.images).all()
+    assert sorted(os.listdir(folder)) == names
+    assert len(list(cache_folder("indexes").iterdir())) == 1
+
+
+def test_tars_of_webdatasets_own_writer_are_read(tmp_path):
+    with webdataset.ShardWriter(str(tmp_path / "train-%03d.tar"), maxcount=3, verbose=0) as sink:
+        for i in range(7):
+            labels = [(i + j) % 2 for j in range(40)]
+            jpg = picture()
+            sink.write({"__key__": f"face/{i:04d}", "jpg": jpg, "json": {"attributes": labels}})
+    with ShardReader(tmp_path, "train") as reader:
+        assert reader.keys == [f"face/{i:04d}" for i in range(7)]
+        assert reader.labels[:, 0].tolist() == [False, True] * 3 + [False]
+        assert reader.celeb_id.tolist() == [-1] * 7
+        assert len(list(reader.batches(cut(np.arange(7), 2)))) == 4
+
+
+@pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_any_dialect_of_tar_is_read(tmp_path, format):
+    long = "a/very/long/folder/" * 8
+    with tarfile.open(tmp_path / "train-0.tar", "w", format=format) as tar:
+        tar.addfile(tarfile.TarInfo("./._0001.jpg"))  # what a Mac leaves
+        name = "./" if format == tarfile.USTAR_FORMAT else long
+        for member, data in sample(f"{name}0001").items():
+            info = tarfile.TarInfo(member)
+            info.size, info.mtime = len(data), 1.5
+            tar.addfile(info, io.BytesIO(data))
+    with ShardReader(tmp_path, "train") as reader:
+        assert len(list(reader.batches([np.arange(1)]))) == 1
+        assert reader.keys[0].endswith("0001")
+
+
+def test_labels_may_be_a_list_or_an_object_of_0_and_1_or_of_minus_1_and_1(tmp_path):
+    signs = [2 * label - 1 for label in LABELS]
+    by_name = dict(reversed(list(zip(CELEBA_ORDER, signs, strict=True))))
+    write_tar(
+        tmp_path / "train-0.tar",
+        sample("a") | sample("b", signs, kind="png") | sample("c", by_name, kind="webp")
+        | sample("d", [bool(label) for label in LABELS], kind="jpeg", celeb_id=9),
+    )  # fmt: skip
+    with ShardReader(tmp_path, "train") as reader:
+        assert reader.labels.astype(int).tolist() == [LABELS] * 4
+        assert reader.celeb_id.tolist() == [-1, -1, -1, 9]
+        [batch] = reader.batches([np.arange(4)])
+        assert (np.abs(batch.images.astype(int) - 90) <= 2).all()
+
+
+def test_splits_may_be_folders_and_valid_has_three_names(tmp_path):
+    for place in ("train/0.tar", "train/1.tar", "validation/0.tar", "test-0.tar", "val-0.tar"):
+        write_tar(tmp_path / place, sample(place.replace("/", "-").removesuffix(".tar")))
+    for split, keys in {"train": ["train-0", "train-1"], "test": ["test-0"]}.items():
+        with ShardReader(tmp_path, split) as reader:
+            assert reader.keys == keys
+    with ShardReader(tmp_path, "valid") as reader:
+        assert sorted(reader.keys) == ["val-0", "validation-0"]
+    with ShardReader(tmp_path, "val") as reader:
+        assert reader.keys == ["val-0"]
+    (tmp_path / "validation/0.tar").unlink()
+    for split in ("valid", "val"):  # the same tar under two names of the split
+        with ShardReader(tmp_path, split) as reader:
+            assert reader.keys == ["val-0"]
+
+
+def test_a_folder_of_tars_is_described_like_our_own(shards, tmp_path):
+    folder = tmp_path / "tars"
+    shutil.copytree(shards, folder, ignore=shutil.ignore_patterns("index.*"))
+    ours, theirs = describe(shards), describe(folder)
+    assert ours == json.loads((shards / "index.json").read_text())
+    assert all(theirs[name] == ours[name] for name in ("size", "counts"))
+    for split, records in theirs["shards"].items():
+        for mine, own in zip(ours["shards"][split], records, strict=True):
+            assert own.items() <= mine.items()
+    write_tar(folder / "test-9.tar", sample("z"))
+    with pytest.raises(PipelineError, match=r"test-9.tar begins with an image of 32 px"):
+        describe(folder)
+    for path in folder.glob("test-00*"):
+        path.unlink()
+    with pytest.raises(PipelineError, match=r"several sizes .train of 64 px, valid of 64 px, test"):
+        describe(folder)
+    with pytest.raises(PipelineError, match="holds neither"):
+        describe(tmp_path)
+
+
+def test_a_changed_tar_is_indexed_anew(tmp_path):
+    path = write_tar(tmp_path / "train-0.tar", sample("a"))
+    for members in (sample("a"), sample("b"), sample("b") | sample("c")):
+        write_tar(path, members)
+        with ShardReader(tmp_path, "train") as reader:
+            assert [f"{key}.jpg" for key in reader.keys] == list(members)[::2]
+
+
+def test_more_shards_than_files_that_a_shell_grants(tmp_path):
+    for i in range(90):
+        write_tar(tmp_path / f"train-{i:02d}.tar", sample(f"k{i}"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+    try:
+        with ShardReader(tmp_path, "train") as reader:
+            assert sum(len(batch.rows) for batch in reader.batches(cut(np.arange(90), 32))) == 90
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_folder_without_tars_is_named(tmp_path):
+    refuse(tmp_path, "holds neither index.json nor train-\\*.tar")
+    refuse(tmp_path / "nowhere", "holds neither index.json nor train-\\*.tar")
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        (sample("a") | {"b.jpg": picture()}, "b has no json"),
+        (sample("a") | {"b.json": sample("b")["b.json"]}, "b has no image"),
+        ([*sample("a").items(), *sample("a").items()], "a has two images"),
+        (sample("a") | {"a.png": picture(format="png")}, "a has two images"),
+        ([*sample("a").items(), ("a.JSON", b"{}")], "a has two json"),
+        (sample("a", [0, 1] * 19 + [0]), "a has a json without .* 40 labels"),
+        (sample("a", [0, 1, -1, 0] * 10), "all of 0 and 1 or all of -1 and 1"),
+        (sample("a", [2] * 40), "a has a json without"),
+        (sample("a", None), "a has a json without"),
+        (sample("a", dict.fromkeys(CELEBA_ORDER[1:], 1)), "a has a json without"),
+        (sample("a", [[0]] * 40), "a has a json without"),
+        (sample("a", celeb_id="7"), "a has a json without"),
+        ({"a.jpg": picture(), "a.json": b"[1, 2]"}, "a has a json without"),
+        ({"a.jpg": picture(), "a.json": b"\xff{"}, "a has a json without"),
+        ({"a.jpg": picture(32, width=48), "a.json": sample("a")["a.json"]}, "a is 48 x 32 px"),
+        ({"a.jpg": b"GIF", "a.json": sample("a")["a.json"]}, "a has a damaged image"),
+        ({"a.txt": b"hello"}, "holds no sample"),
+        ({}, "holds no sample"),
+    ],
+)
+def test_what_is_wrong_in_a_tar_is_named_with_its_key(tmp_path, members, message):
+    write_tar(tmp_path / "train-0.tar", members)
+    refuse(tmp_path, f"train-0.tar.*{message}")
+
+
+def test_a_key_in_two_tars_is_named(tmp_path):
+    write_tar(tmp_path / "train-0.tar", sample("a") | sample("b"))
+    write_tar(tmp_path / "train-1.tar", sample("c") | sample("b"))
+    refuse(tmp_path, "train-1.tar: b is in train-0.tar too")
+
+
+def test_images_of_two_sizes_are_named(tmp_path):
+    write_tar(tmp_path / "train-0.tar", sample("a") | sample("b", side=48))
+    with (
+        ShardReader(tmp_path, "train") as reader,
+        pytest.raises(PipelineError, match="the image of b is 48 x 48 px, not 32"),
+    ):
+        list(reader.batches([np.arange(2)]))
+    write_tar(tmp_path / "test-0.tar", sample("a"))
+    write_tar(tmp_path / "test-1.tar", sample("b", side=48))
+    with pytest.raises(PipelineError, match=r"test-1.tar begins with an image of 48 px"):
+        ShardReader(tmp_path, "test")
+
+
+def test_a_tar_cut_anywhere_is_named(tmp_path):
+    path = write_tar(tmp_path / "train-0.tar", sample("a") | sample("b"))
+    data = path.read_bytes()
+    with tarfile.open(path) as tar:
+        last = tar.getmembers()[-1]
+    end = last.offset_data + 512
+    for length in {0, 1, 511, 513, last.offset, last.offset + 100, end - 512, end - 1, end}:
+        path.write_bytes(data[:length])
+        refuse(tmp_path, "train-0.tar (is cut off|cannot be read)")
+    path.write_bytes(data[: last.offset + 10] + b"spoilt" + data[last.offset + 16 :])
+    refuse(tmp_path, "train-0.tar is damaged at byte")
+    path.write_bytes(simplejpeg.encode_jpeg(np.zeros((64, 64, 3), np.uint8)))
+    refuse(tmp_path, "train-0.tar cannot be read")

@@ -1,0 +1,173 @@
+"""The loader: each sample exactly once, its own pixels and labels, whatever the threads."""
+
+import json
+import os
+import shutil
+import tarfile
+from collections import Counter
+
+import numpy as np
+import pytest
+import simplejpeg
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.dataset.codec import BadImage, decode_crop
+from pipeline.dataset.raw import read_labels
+from pipeline.errors import PipelineError
+from pipeline.shards.order import cut, epoch_order
+from pipeline.shards.read import ShardReader
+
+
+@pytest.mark.parametrize(("threads", "batch_size"), [(1, 7), (3, 16), (2, 100)])
+def test_an_epoch_holds_every_sample_once_with_its_pixels(shards, threads, batch_size):
+    members = {}
+    for path in sorted(shards.glob("train-*.tar")):
+        with tarfile.open(path) as tar:
+            members |= {m.name: tar.extractfile(m).read() for m in tar.getmembers()}
+    with ShardReader(shards, "train", threads) as reader:
+        seen = []
+        for batch in reader.batches(cut(epoch_order(len(reader), 5, 0), batch_size)):
+            assert batch.images.dtype == np.uint8 and batch.images.shape[1:] == (64, 64, 3)
+            for image, labels, row in zip(batch.images, batch.labels, batch.rows, strict=True):
+                key = reader.keys[row]
+                assert (image == simplejpeg.decode_jpeg(members[f"{key}.jpg"])).all()
+                assert labels.tolist() == json.loads(members[f"{key}.json"])["attributes"]
+                seen.append(key)
+    assert len(seen) == 48 and len(set(seen)) == 48
+
+
+def test_labels_and_identities_are_those_of_the_raw_files(raw, shards):
+    for split, labels in read_labels(raw).items():
+        with ShardReader(shards, split) as reader:
+            assert (reader.labels == labels.attributes).all()
+            assert (reader.celeb_id == labels.celeb_id).all()
+
+
+def test_an_order_depends_on_seed_and_epoch_alone():
+    assert (epoch_order(100, 1, 2) == epoch_order(100, 1, 2)).all()
+    assert (epoch_order(100, 1, 2) != epoch_order(100, 1, 3)).any()
+    assert sorted(epoch_order(100, 1, 2)) == list(range(100))
+
+
+@given(st.integers(1, 300), st.integers(1, 70), st.integers(1, 9))
+def test_a_cut_gives_every_sample_to_one_rank_and_every_rank_as_many_steps(samples, size, world):
+    order = epoch_order(samples, 1, 0)
+    if world > min(samples, size):
+        with pytest.raises(PipelineError, match=f"{world} processes cannot share"):
+            cut(order, size, 0, world)
+        return
+    ranks = [cut(order, size, rank, world) for rank in range(world)]
+    batches = [np.concatenate(parts) for parts in zip(*ranks, strict=True)]
+    assert np.concatenate(batches).tolist() == order.tolist()
+    for parts in zip(*ranks, strict=True):
+        lengths = [len(part) for part in parts]
+        assert min(lengths) > 0 and max(lengths) - min(lengths) <= 1
+    assert {len(batch) for batch in batches[:-1]} <= {size}
+    assert len(batches[-1]) < size + world
+    assert [len(b) for b in cut(order, size)[:-1]] == [size] * (-(-samples // size) - 1)
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_all_ranks_together_see_every_key_once(shards, split, world):
+    seen: Counter[str] = Counter()
+    steps = set()
+    for rank in range(world):
+        with ShardReader(shards, split, threads=1 + rank % 3) as reader:
+            order = epoch_order(len(reader), 2, 7) if split == "train" else np.arange(len(reader))
+            batches = list(reader.batches(cut(order, 9, rank, world)))
+            seen.update(reader.keys[row] for batch in batches for row in batch.rows)
+            steps.add(len(batches))
+    assert seen == Counter(reader.keys) and set(seen.values()) == {1}
+    assert len(steps) == 1
+
+
+@pytest.mark.parametrize("step", [0, 1, 4, 6])
+def test_an_epoch_goes_on_from_any_step(shards, step):
+    with ShardReader(shards, "train", 2) as reader:
+        parts = cut(epoch_order(len(reader), 5, 1), 8)
+        whole = list(reader.batches(parts))
+        rest = list(reader.batches(parts[step:]))
+    assert len(rest) == len(whole) - step
+    for one, other in zip(whole[step:], rest, strict=True):
+        assert (one.rows == other.rows).all() and (one.labels == other.labels).all()
+        assert (one.images == other.images).all()
+
+
+@pytest.fixture
+def copied(shards, tmp_path):
+    """A copy of the shards to spoil."""
+    return shutil.copytree(shards, tmp_path / "copied")
+
+
+def spoil(folder, row, new):
+    """Put other bytes at the beginning of a test image; returns its key."""
+    with ShardReader(folder, "test") as reader:
+        key, place = reader.keys[row], (folder / "test-000000.tar").read_bytes()
+        start = place.index(reader.encoded(row))
+    (folder / "test-000000.tar").write_bytes(place[:start] + new + place[start + len(new) :])
+    return key
+
+
+@pytest.mark.parametrize("new", [bytes(200), b"\xff\xd8\xff\xe0\x00\x10JFIg"])
+def test_a_damaged_crop_is_named_even_if_it_can_be_decoded(copied, new):
+    key = spoil(copied, 3, new)
+    with (
+        ShardReader(copied, "test") as reader,
+        pytest.raises(PipelineError, match=f"test-000000.tar: the image of {key} is damaged"),
+    ):
+        list(reader.batches(cut(np.arange(len(reader)), 4)))
+
+
+@pytest.mark.parametrize("side", [32, 63, 65, 96])
+def test_a_crop_of_another_size_is_refused(side):
+    data = simplejpeg.encode_jpeg(np.zeros((side, side, 3), np.uint8))
+    with pytest.raises(BadImage, match=f"is {side} x {side} px, not 64"):
+        decode_crop(data, np.empty((64, 64, 3), np.uint8))
+
+
+def test_a_missing_shard_split_or_folder_is_named(shards, copied, tmp_path):
+    with pytest.raises(PipelineError, match="holds no samples of the split 'night'"):
+        ShardReader(shards, "night")
+    with pytest.raises(PipelineError, match="run `pipeline shard` first"):
+        ShardReader(tmp_path, "train")
+    before = len(os.listdir("/dev/fd"))
+    (copied / "train-000002.tar").unlink()
+    with pytest.raises(PipelineError, match=r"train-000002.tar cannot be read \(No such file"):
+        ShardReader(copied, "train")
+    assert len(os.listdir("/dev/fd")) == before
+
+
+def test_a_shard_cut_off_is_found_before_the_first_step(copied):
+    path = copied / "train-000001.tar"
+    os.truncate(path, path.stat().st_size - 5000)
+    with pytest.raises(PipelineError, match=r"train-000001.tar has .* bytes, not the .* of its"):
+        ShardReader(copied, "train")
+
+
+def test_indexes_that_disagree_are_damaged(copied):
+    index = json.loads((copied / "index.json").read_text())
+    index["shards"]["train"].pop()
+    (copied / "index.json").write_text(json.dumps(index))
+    with pytest.raises(PipelineError, match=r"index.json is damaged .*lacks a shard"):
+        ShardReader(copied, "train")
+    del index["shards"]
+    (copied / "index.json").write_text(json.dumps(index))
+    with pytest.raises(PipelineError, match=r"index.json is damaged \(KeyError\('shards'"):
+        ShardReader(copied, "train")
+
+
+def test_a_reader_closes_its_files(shards):
+    before = len(os.listdir("/dev/fd"))
+    with ShardReader(shards, "train") as reader:
+        assert len(os.listdir("/dev/fd")) == before + 3
+        assert len(list(reader.batches([np.arange(5)]))) == 1
+    assert len(os.listdir("/dev/fd")) == before
+
+
+def test_leaving_an_epoch_early_ends_its_threads(shards):
+    with ShardReader(shards, "train", 2) as reader:
+        batches = reader.batches(cut(np.arange(len(reader)), 4))
+        assert len(next(batches).rows) == 4
+        batches.close()

@@ -1,0 +1,122 @@
+"""The synthetic source: its statistics, its persons, its bytes."""
+
+import multiprocessing
+from collections.abc import Generator
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import simplejpeg
+
+from pipeline.attributes import CELEBA_ORDER, SPLITS
+from pipeline.dataset.raw import SCHEMA
+from pipeline.errors import PipelineError
+from pipeline.sources import synthetic
+from pipeline.sources.synthetic.copula import celeba_phi, celeba_prevalences
+from pipeline.sources.synthetic.source import SyntheticSource, plan_row, record_batch
+
+
+def table(source: SyntheticSource, split: str) -> pa.Table:
+    return pa.Table.from_batches(source.batches(split), SCHEMA)
+
+
+def test_label_statistics_at_20_000_images() -> None:
+    labels = np.array([plan_row(0, "train", row)[1] for row in range(20_000)])
+    assert np.abs(labels.mean(0) - celeba_prevalences("train")).max() < 0.02
+    error = np.abs(np.corrcoef(labels.T) - celeba_phi())
+    assert error[~np.eye(40, dtype=bool)].mean() < 0.05
+
+
+def test_persons_have_several_images_and_one_split() -> None:
+    seen: dict[str, set[int]] = {}
+    for split in SPLITS:
+        persons = [plan_row(3, split, row)[0] for row in range(800)]
+        seen[split] = set(persons)
+        assert 60 <= len(seen[split]) <= 100
+        assert max(map(persons.count, seen[split])) < 30
+    assert not seen["train"] & seen["valid"]
+    assert not seen["train"] & seen["test"]
+    assert not seen["valid"] & seen["test"]
+
+
+def test_images_of_a_person_share_identity_and_sex() -> None:
+    male = CELEBA_ORDER.index("Male")
+    shown: dict[int, set[tuple[int, bool]]] = {}
+    for row in range(800):
+        person, labels, identity, _ = plan_row(0, "train", row)
+        shown.setdefault(person, set()).add((identity, bool(labels[male])))
+    assert all(len(variants) == 1 for variants in shown.values())
+
+
+def test_rows_are_complete_and_numbered_over_the_splits() -> None:
+    source = SyntheticSource(3, 2, 2, seed=1, workers=1)
+    tables = {split: table(source, split) for split in SPLITS}
+    assert {split: len(rows) for split, rows in tables.items()} == source.counts
+    paths = [
+        path
+        for rows in tables.values()
+        for path in rows["image"].combine_chunks().field("path").to_pylist()
+    ]
+    assert paths == [f"{number:06d}.jpg" for number in range(1, 8)]
+    for row in tables["valid"].to_pylist():
+        jpeg = row["image"]["bytes"]
+        assert simplejpeg.decode_jpeg_header(jpeg)[:2] == (218, 178)
+        assert simplejpeg.decode_jpeg(jpeg, "RGB").shape == (218, 178, 3)
+
+
+def test_columns_hold_the_planned_labels() -> None:
+    rows = table(SyntheticSource(4, 0, 0, seed=9, workers=1), "train")
+    planned = np.array([plan_row(9, "train", row)[1] for row in range(4)])
+    assert np.array_equal(np.array([rows[name] for name in CELEBA_ORDER]).T, planned)
+    assert rows["celeb_id"].to_pylist() == [plan_row(9, "train", row)[0] for row in range(4)]
+
+
+def test_same_bytes_for_any_cut() -> None:
+    whole = record_batch(5, "test", 1, 0, 12)
+    parts = [record_batch(5, "test", 1, *span) for span in ((0, 5), (5, 6), (6, 12))]
+    assert pa.Table.from_batches(parts).equals(pa.Table.from_batches([whole]))
+
+
+@pytest.fixture
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a few images be enough for several processes."""
+    monkeypatch.setattr(synthetic, "SMALL", 0)
+    monkeypatch.setattr(synthetic, "ROWS_PER_BATCH", 8)
+
+
+def test_same_bytes_for_any_number_of_workers(small_batches: None) -> None:
+    together = table(SyntheticSource(60, 7, 0, seed=2, workers=2), "train")
+    assert together.equals(table(SyntheticSource(60, 0, 0, seed=2, workers=1), "train"))
+
+
+def test_stopping_early_ends_the_workers(small_batches: None) -> None:
+    batches = SyntheticSource(400, 0, 0, seed=0, workers=2).batches("train")
+    assert isinstance(batches, Generator)
+    assert next(batches).num_rows == 8
+    batches.close()
+    assert multiprocessing.active_children() == []
+
+
+def test_another_seed_gives_other_bytes() -> None:
+    one, other = (record_batch(seed, "train", 1, 0, 2) for seed in (0, 1))
+    assert not one.column("image").equals(other.column("image"))
+
+
+def test_empty_split() -> None:
+    assert list(SyntheticSource(1, 0, 0, seed=0, workers=1).batches("valid")) == []
+
+
+@pytest.mark.parametrize(
+    ("train", "seed", "message"),
+    [(-1, 0, "-1 images"), (1_000_000, 0, "999,999"), (1, -5, "seed")],
+)
+def test_impossible_requests(train: int, seed: int, message: str) -> None:
+    with pytest.raises(PipelineError, match=message):
+        SyntheticSource(train, 0, 0, seed=seed)
+
+
+def test_provenance_says_what_matters() -> None:
+    provenance = SyntheticSource(1, 1, 1, seed=7).provenance()
+    assert provenance["source"] == "synthetic"
+    assert provenance["seed"] == 7
+    assert "CC0-1.0" in provenance["licence"]

@@ -1,0 +1,34 @@
+"""CelebA as it is published, filled with synthetic faces."""
+
+import zipfile
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from pipeline.attributes import CELEBA_ORDER
+from pipeline.dataset.raw import raw_files
+
+
+def write_celeba(raw: Path, root: Path) -> Path:
+    """Write `Anno/`, `Eval/` and `Img/img_align_celeba.zip` as published, from raw parquet."""
+    for folder in ("Anno", "Eval", "Img"):
+        (root / folder).mkdir(parents=True)
+    attributes, partition, identity = [], [], []
+    with zipfile.ZipFile(root / "Img/img_align_celeba.zip", "w") as archive:
+        for code, (_, files) in enumerate(raw_files(raw).items()):
+            for row in (row for path in files for row in pq.read_table(path).to_pylist()):
+                name = row["image"]["path"]
+                archive.writestr(f"img_align_celeba/{name}", row["image"]["bytes"])
+                values = " ".join(f"{1 if row[a] else -1:2d}" for a in CELEBA_ORDER)
+                attributes.append(f"{name} {values.lstrip()}")
+                partition.append(f"{name} {code}")
+                identity.append(f"{name} {row['celeb_id']}")
+    head = [str(len(attributes)), " ".join(CELEBA_ORDER) + " "]
+    _write_lines(root / "Anno/list_attr_celeba.txt", head + attributes, "\r\n")
+    _write_lines(root / "Anno/identity_CelebA.txt", identity, "\n")
+    _write_lines(root / "Eval/list_eval_partition.txt", partition, "\n")
+    return root
+
+
+def _write_lines(path: Path, lines: list[str], end: str) -> None:
+    path.write_bytes("".join(line + end for line in lines).encode())

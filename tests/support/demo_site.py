@@ -1,0 +1,74 @@
+"""The live demo of a small network, built and served for tests, and pictures to drop onto it."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.apps import site
+from pipeline.apps.predictor import open_predictor, predict_files
+from pipeline.apps.server import SiteServer
+from pipeline.errors import PipelineError
+from pipeline.export.to_onnx import export
+from pipeline.files import write_json
+from tests.support import film
+from tests.support.networks import ABOUT, SMALL, lively
+
+
+def export_small(folder: Path) -> Path:
+    """The ONNX file of a small network, its card beside it."""
+    export(lively(SMALL), folder / "FaceAttributes.onnx", ABOUT)
+    write_json(
+        folder / "FaceAttributes.json", ABOUT.card("FaceAttributes", SMALL.image_size, files={})
+    )
+    return folder / "FaceAttributes.onnx"
+
+
+def build(model: Path, folder: Path) -> dict[str, int]:
+    """The site; skips where npm does not deliver."""
+    try:
+        return site.build(model, folder)
+    except PipelineError as error:
+        if "npm" not in str(error):
+            raise
+        pytest.skip(str(error))
+
+
+@contextmanager
+def serving(folder: Path, **options: Any) -> Iterator[str]:
+    """The address at which a free port of this machine serves it."""
+    with SiteServer(folder, "127.0.0.1", 0, **options) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield server.urls[0]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def write_pictures(folder: Path) -> list[Path]:
+    """A JPEG, a PNG in a folder of its own, a transparent one, and a photograph on its side."""
+    portraits = [Image.fromarray(film.portrait(row)) for row in film.FACES[:4]]
+    paths = [folder / name for name in ("a.jpg", "deeper/b.png", "see through.png", "turned.jpg")]
+    (folder / "deeper").mkdir(parents=True)
+    portraits[0].save(paths[0], quality=95)
+    portraits[1].save(paths[1])
+    portraits[2].putalpha(Image.linear_gradient("L").resize(portraits[2].size))
+    portraits[2].save(paths[2])
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown a quarter turn clockwise
+    turned = portraits[3].transpose(Image.Transpose.ROTATE_90)
+    turned.save(paths[3], quality=95, exif=exif)
+    (folder / "notes.txt").write_text("no picture")
+    return paths
+
+
+def python_says(model: Path, paths: Sequence[Path]) -> np.ndarray:
+    """What `pipeline predict` answers: float32 [N, 40]."""
+    return np.stack([answer for _, answer in predict_files(open_predictor(model), paths)])

@@ -1,0 +1,43 @@
+"""Made-up labels, and the predictions of a made-up network."""
+
+import numpy as np
+
+from pipeline.attributes import MODEL_ORDER, SPLITS
+from pipeline.dataset.labels import Labels
+from pipeline.evaluation.metrics import sigmoid
+from pipeline.evaluation.predictions import Predictions, SplitPredictions
+from pipeline.params import Evaluate
+
+
+def settings(**changes: object) -> Evaluate:
+    values = {"split": "test", "batch_size": 64, "threshold": 0.5, "choose": "f1", "resamples": 50}
+    return Evaluate.model_validate({**values, **changes})
+
+
+def split_of(labels: np.ndarray, seed: int) -> SplitPredictions:
+    """Probabilities of a network that is good at most attributes, and blind to Bald."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(np.where(labels, 1.5, -2), 1.5)
+    logits[:, MODEL_ORDER.index("Bald")] = -5
+    keys = [f"{i:06d}" for i in range(len(labels))]
+    celeb_id = rng.integers(0, 1 + len(labels) // 8, len(labels))
+    return SplitPredictions(keys, celeb_id, labels, sigmoid(logits))
+
+
+def found(images: int = 800) -> Predictions:
+    rng = np.random.default_rng(1)
+    rates = np.linspace(0.05, 0.6, 40)
+    splits = {
+        split: split_of(rng.random((images, 40)) < rates, seed)
+        for seed, split in enumerate(("test", "valid"))
+    }
+    return Predictions("synthetic", "0" * 64, rates, splits)
+
+
+def random_labels(seed: int = 0) -> dict[str, Labels]:
+    rng = np.random.default_rng(seed)
+    rates = rng.uniform(0.02, 0.9, 40)
+    return {
+        split: Labels(rng.random((n, 40)) < rates, rng.integers(0, 30, n) + 100 * i)
+        for i, (split, n) in enumerate(zip(SPLITS, (900, 200, 300), strict=True))
+    }

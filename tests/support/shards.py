@@ -1,0 +1,41 @@
+"""Raw files and shards looked at, and spoilt."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.dataset.codec import CropSettings
+from pipeline.dataset.raw import raw_files
+from pipeline.files import sha256_of
+from pipeline.shards.pack import ShardSettings
+
+SETTINGS = ShardSettings(CropSettings(size=64, quality=95), samples=20)
+
+
+def raw_rows(raw: Path) -> dict[str, dict]:
+    rows = [row for files in raw_files(raw).values() for row in pq.read_table(files[0]).to_pylist()]
+    return {row["image"]["path"].removesuffix(".jpg"): row for row in rows}
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
+
+
+def spoil(raw: Path, folder: Path, **spoiled: bytes) -> Path:
+    """A copy of raw parquet in which some images (k000005=...) have other bytes."""
+    folder.mkdir()
+    for files in raw_files(raw).values():
+        for path in files:
+            table = pq.read_table(path)
+            rows = table["image"].to_pylist()
+            for i, row in enumerate(rows):
+                key = "k" + row["path"].removesuffix(".jpg")
+                if key in spoiled:
+                    rows[i] = {**row, "bytes": spoiled[key]}
+            column = pa.array(rows, table.schema.field("image").type)
+            pq.write_table(
+                table.set_column(0, table.schema.field("image"), column), folder / path.name
+            )
+    (folder / "source.json").write_bytes((raw / "source.json").read_bytes())
+    return folder

@@ -1,0 +1,100 @@
+"""The training loop: the report's settings, a loss that falls, nothing drawn from elsewhere."""
+
+import math
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.attributes import model_order
+from pipeline.errors import PipelineError
+from pipeline.network.device import choose_device
+from pipeline.network.inference import predict_logits
+from pipeline.params import load_params
+from pipeline.shards.read import ShardReader
+from pipeline.training.state import learning_rate
+from tests.support.project import ROOT
+from tests.support.training import QUICK, SMALL, settings, train
+
+
+def test_the_report_recipe_trains_as_the_report_did(shards, monkeypatch):
+    """AdamW at its defaults, BCE over all 40, one rate from the first step to the last."""
+    made = []
+    original = torch.optim.AdamW
+
+    def spy(parameters, **options):
+        made.append(original(parameters, **options))
+        return made[0]
+
+    monkeypatch.setattr(torch.optim, "AdamW", spy)
+    report = load_params(ROOT / "recipes/report.yaml")
+    small = report.train.model_copy(update={"epochs": 1, "batch_size": 48, "device": "cpu"})
+    history = train(SMALL, shards, small, report.augment).history
+    group = made[0].param_groups[0]
+    assert (group["lr"], group["weight_decay"]) == (1e-3, 1e-2)
+    assert (group["betas"], group["eps"], group["amsgrad"]) == ((0.9, 0.999), 1e-8, False)
+    assert history[0]["lr"] == 1e-3 and history[0]["step"] == 1
+    assert math.log(2) * 0.9 < history[0]["train_loss"] < math.log(2) * 1.1
+    for step in (0, 5, 7631):
+        assert learning_rate(report.train, step, 7632) == 1e-3
+
+
+def test_the_loss_falls_on_what_is_learned(shards):
+    history = train(SMALL, shards, settings(epochs=8), QUICK.augment).history
+    assert [row["epoch"] for row in history] == list(range(1, 9))
+    assert history[-1]["step"] == 24
+    assert history[-1]["train_loss"] < 0.85 * history[0]["train_loss"]
+
+
+def test_history_is_what_the_returned_network_gives(shards):
+    model, _, history, *_ = train(SMALL, shards, settings(), QUICK.augment)
+    with ShardReader(shards, "valid") as valid:
+        logits = predict_logits(model, valid, 5, torch.device("cpu"))
+        truth = model_order(valid.labels)
+    assert history[-1]["valid_accuracy"] == pytest.approx(((logits >= 0) == truth).mean(), abs=2e-3)
+    losses = np.maximum(logits, 0) - logits * truth + np.log1p(np.exp(-np.abs(logits)))
+    assert history[-1]["valid_loss"] == pytest.approx(losses.mean(), abs=1e-3)
+
+
+def test_predictions_do_not_depend_on_the_batch(shards):
+    model = train(SMALL, shards, settings(), QUICK.augment).model
+    with ShardReader(shards, "test") as test:
+        one, all_ = (predict_logits(model, test, size, torch.device("cpu")) for size in (1, 20))
+    assert np.abs(one - all_).max() < 1e-4
+
+
+def test_same_settings_same_weights_and_another_seed_others(shards):
+    weights = []
+    for seed in (1, 1, 2):
+        torch.rand(3)  # whatever was drawn before must not matter
+        model = train(SMALL, shards, settings(seed=seed), QUICK.augment).model
+        weights.append(torch.cat([p.flatten() for p in model.parameters()]))
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_the_rate_rises_then_falls_to_zero():
+    cosine = settings(lr=1.0, warmup=0.1, schedule="cosine")
+    rates = [learning_rate(cosine, step, 100) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1) and rates[9] == pytest.approx(1.0)
+    assert rates[10] == pytest.approx(1.0) and 0 < rates[99] < 0.001
+    assert rates[55] == pytest.approx(0.5)
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def test_shards_without_our_index_train_alike(shards, tmp_path):
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    for tar in shards.glob("*.tar"):
+        shutil.copy(tar, foreign)
+    ours, theirs = (train(SMALL, folder, settings(), QUICK.augment) for folder in (shards, foreign))
+    assert ours.history == theirs.history
+
+
+def test_a_device_that_is_not_there_is_a_sentence():
+    if not torch.backends.mps.is_available():
+        with pytest.raises(PipelineError, match=r"train\.device is mps, and this machine has none"):
+            choose_device("mps")
+    assert choose_device("cpu").type == "cpu"
+    assert choose_device("auto").type in ("cpu", "cuda", "mps")
