@@ -2,14 +2,11 @@
 
 *CelebA order* is that of `list_attr_celeba.txt` (alphabetical); raw parquet, shards and
 statistics use it. *Model order* groups the attributes by the region whose head predicts
-them; logits, predictions and the exported model use it. Labels cross from one to the
-other once, after loading: `labels[:, CELEBA_TO_MODEL]`.
+them; logits, predictions and the exported model use it. Labels cross from one to the other where
+they are read: columns are taken from a table by name, in the order that is asked for.
 """
 
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    import numpy as np
+from typing import Final
 
 CELEBA_ORDER: Final[tuple[str, ...]] = (
     "5_o_Clock_Shadow",
@@ -104,18 +101,7 @@ REGIONS: Final[dict[str, tuple[str, ...]]] = {
 
 MODEL_ORDER: Final[tuple[str, ...]] = tuple(a for names in REGIONS.values() for a in names)
 
-CELEBA_TO_MODEL: Final[tuple[int, ...]] = tuple(CELEBA_ORDER.index(a) for a in MODEL_ORDER)
-"""`celeba[..., CELEBA_TO_MODEL]` is in model order."""
-
-MODEL_TO_CELEBA: Final[tuple[int, ...]] = tuple(MODEL_ORDER.index(a) for a in CELEBA_ORDER)
-"""`model[..., MODEL_TO_CELEBA]` is in CelebA order."""
-
 REGION_OF: Final[dict[str, str]] = {a: r for r, names in REGIONS.items() for a in names}
 
 SPLITS: Final[tuple[str, ...]] = ("train", "valid", "test")
 """In the order of CelebA's partition codes 0, 1, 2."""
-
-
-def model_order(labels: "np.ndarray") -> "np.ndarray":
-    """Labels [N, 40] from CelebA order into model order."""
-    return labels[:, CELEBA_TO_MODEL]

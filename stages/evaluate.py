@@ -65,7 +65,7 @@ def evaluate(
 
 def _predict(settings: "Params") -> "Predictions":
     """Ask the network about valid and the split to be judged."""
-    from pipeline.attributes import model_order
+    from pipeline.attributes import MODEL_ORDER
     from pipeline.dataset.statistics import prevalence
     from pipeline.evaluation.metrics import sigmoid
     from pipeline.evaluation.predictions import Predictions, SplitPredictions
@@ -73,19 +73,18 @@ def _predict(settings: "Params") -> "Predictions":
     from pipeline.network.device import choose_device
     from pipeline.network.inference import predict_logits
     from pipeline.network.model import load_model
-    from pipeline.shards.read import ShardReader
+    from pipeline.shards.read import ShardReader, split_labels
 
     shards = shard_folder(settings.data.source)
     model, _ = load_model(MODEL)
     device = choose_device(settings.train.device)
-    with ShardReader(shards, "train") as train:
-        rates = prevalence(model_order(train.labels))
+    rates = prevalence(split_labels(shards, "train", MODEL_ORDER))
     splits: dict[str, SplitPredictions] = {}
     for split in dict.fromkeys((settings.evaluate.split, "valid")):
-        with ShardReader(shards, split) as reader:
+        with ShardReader(shards, split, attributes=MODEL_ORDER) as reader:
             logits = predict_logits(model, reader, settings.evaluate.batch_size, device)
             splits[split] = SplitPredictions(
-                reader.keys, reader.celeb_id, model_order(reader.labels), sigmoid(logits)
+                reader.keys, reader.celeb_id, reader.labels, sigmoid(logits)
             )
     fingerprint = sha256_of(MODEL / "model.safetensors")
     return Predictions(settings.data.source, fingerprint, rates, splits)

@@ -4,6 +4,7 @@ Arrow hands its columns over by DLPack: its own `to_numpy` imports pandas where 
 installed, which costs more than reading the labels.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,10 +30,13 @@ def numbers(column: pa.ChunkedArray) -> np.ndarray:
     return np.from_dlpack(column.combine_chunks()) if len(column) else np.zeros(0, np.int64)
 
 
-def label_matrix(table: pa.Table) -> np.ndarray:
-    """The 40 boolean columns of a table -> bool [N, 40], CelebA order. PipelineError for nulls."""
-    matrix = np.empty((len(table), len(CELEBA_ORDER)), bool)
-    for i, name in enumerate(CELEBA_ORDER):
+def label_matrix(table: pa.Table, attributes: Sequence[str] = CELEBA_ORDER) -> np.ndarray:
+    """The boolean columns `attributes` of a table -> bool [N, A], in that order.
+
+    Raises PipelineError for nulls.
+    """
+    matrix = np.empty((len(table), len(attributes)), bool)
+    for i, name in enumerate(attributes):
         row = 0
         for chunk in table[name].chunks:
             matrix[row : row + len(chunk), i] = _bits(chunk)

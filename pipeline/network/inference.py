@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pipeline.attributes import CELEBA_TO_MODEL
+from pipeline.attributes import MODEL_ORDER
 from pipeline.network.model import to_float
 from pipeline.progress import Progress
 from pipeline.shards.order import cut
@@ -24,7 +24,7 @@ def predict_logits(
     One of many processes fills the rows of its own part; the others are 0.
     """
     model = model.to(device).eval()
-    logits = np.zeros((len(reader), len(CELEBA_TO_MODEL)), np.float32)
+    logits = np.zeros((len(reader), len(MODEL_ORDER)), np.float32)
     parts = cut(np.arange(len(reader)), batch_size, rank, world)
     label, total = f"predict {reader.split}", sum(map(len, parts))
     with torch.inference_mode(), Progress(label, total, "images", rank == 0) as done:

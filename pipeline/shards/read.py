@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset.codec import BadImage, decode_crop
 from pipeline.dataset.labels import label_matrix, numbers
 from pipeline.engines import available_cpus
@@ -40,7 +41,7 @@ class Batch:
     """uint8 RGB [B, S, S, 3]."""
 
     labels: np.ndarray
-    """bool [B, 40], CelebA order."""
+    """bool [B, A], in the order of the reader's attributes."""
 
     rows: np.ndarray
     """int64 [B], the samples' places in the split."""
@@ -49,13 +50,21 @@ class Batch:
 class ShardReader:
     """The samples of one split of a shard folder, on this disk or (a UPath) behind a URL.
 
+    Labels come in the order of `attributes`: what asks for MODEL_ORDER has no order to mind.
+
     Tars without an index of ours are indexed first (`pipeline.shards.foreign`).
 
     Raises PipelineError where the folder is no shard folder, the split is empty, or a shard named
     by the index is missing or of another size.
     """
 
-    def __init__(self, folder: Path, split: str, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        split: str,
+        threads: int | None = None,
+        attributes: Sequence[str] = CELEBA_ORDER,
+    ) -> None:
         index, table = _read_split(folder, split)
         if not len(table):
             raise PipelineError(f"{folder} holds no samples of the split {split!r}.")
@@ -72,7 +81,8 @@ class ShardReader:
         self.threads = threads or available_cpus()
         self.keys: list[str] = table["key"].to_pylist()
         self.celeb_id: np.ndarray = numbers(table["celeb_id"].fill_null(-1))
-        self.labels = label_matrix(table)
+        self.labels = label_matrix(table, attributes)
+        """bool [N, A], in the order of `attributes`."""
         self._shard: np.ndarray = numbers(shards)
         self._offset: np.ndarray = numbers(table["offset"])
         self._length: np.ndarray = numbers(table["length"])
@@ -133,6 +143,14 @@ class ShardReader:
                     f"{path}: the image of {self.keys[row]} {error};"
                     " copy the shard again or make it anew."
                 ) from error
+
+
+def split_labels(folder: Path, split: str, attributes: Sequence[str]) -> np.ndarray:
+    """The labels of a split, bool [N, A] in the order of `attributes`; opens no shard of ours.
+
+    Raises PipelineError where the folder is no shard folder.
+    """
+    return label_matrix(_read_split(folder, split)[1], attributes)
 
 
 def _finish(begun: tuple[Batch, list[Future[None]]]) -> Batch:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from pipeline.attributes import SPLITS
+from pipeline.attributes import MODEL_ORDER, SPLITS
 from pipeline.errors import PipelineError
 from pipeline.network.model import Architecture, FaceAttributes
 from pipeline.network.pretrained import initialise
@@ -72,8 +72,8 @@ def train(
     """
     fabric = processes.start(settings)
     with (
-        ShardReader(shards, SPLITS[0]) as samples,
-        ShardReader(shards, SPLITS[1]) as valid,
+        ShardReader(shards, SPLITS[0], attributes=MODEL_ORDER) as samples,
+        ShardReader(shards, SPLITS[1], attributes=MODEL_ORDER) as valid,
         StopSignal() as stop,
         processes.failures_named(fabric),
     ):

@@ -14,7 +14,7 @@ from timm.utils import ModelEmaV3
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from pipeline.attributes import MODEL_ORDER, model_order
+from pipeline.attributes import MODEL_ORDER
 from pipeline.errors import PipelineError
 from pipeline.network.inference import predict_logits
 from pipeline.network.model import FaceAttributes, to_float
@@ -28,7 +28,7 @@ from pipeline.training.checkpoints import State
 class TrainingState:
     """A network in training.
 
-    `labels` ([N, 40] bool, CelebA order) are those of the training split; the weights of
+    `labels` ([N, 40] bool, model order) are those of the training split; the weights of
     positives come from them where `positive_weights` asks for it.
     """
 
@@ -54,7 +54,7 @@ class TrainingState:
         on_gpu = fabric.device.type == "cuda"
         self._transform = torch.compile(transform) if settings.compile and on_gpu else transform
         self._positive_weight = (
-            torch.from_numpy(positive_weights(model_order(labels))).to(fabric.device)
+            torch.from_numpy(positive_weights(labels)).to(fabric.device)
             if settings.positive_weights
             else None
         )
@@ -100,7 +100,7 @@ class TrainingState:
             images = to_float(self._to_device(batch.images[own]))
             images = augment(images, drawn[own], self._transform)
             images = images.contiguous(memory_format=self._layout)
-            labels = self._to_device(model_order(batch.labels[own])).float()
+            labels = self._to_device(batch.labels[own]).float()
             last = piece is pieces[-1]
             with self.fabric.no_backward_sync(self._network, enabled=not last):
                 logits = self._network(images)
@@ -168,7 +168,7 @@ class TrainingState:
                 fabric.global_rank, fabric.world_size,
             )  # fmt: skip
         logits = processes.total(torch.from_numpy(own).to(fabric.device)).cpu()
-        truth = torch.from_numpy(model_order(valid.labels))
+        truth = torch.from_numpy(valid.labels)
         loss = binary_cross_entropy_with_logits(logits, truth.float()).item()
         if self.settings.keep == "best" and all(loss < row["valid_loss"] for row in self.history):
             self._best = {name: t.cpu().clone() for name, t in self._weights().items()}

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.attributes import CELEBA_TO_MODEL
+from pipeline.attributes import CELEBA_ORDER, MODEL_ORDER
 from pipeline.dataset.statistics import prevalence
 from pipeline.errors import PipelineError
 from pipeline.evaluation.evaluate import Evaluation, evaluate, write
@@ -16,6 +16,8 @@ from pipeline.evaluation.summary import summary
 from pipeline.sources.folder.source import FolderSource
 from tests.support.predicted import found, settings, split_of
 from tests.support.project import CELEBA_ANNOTATIONS, real_annotations
+
+TO_MODEL = [CELEBA_ORDER.index(name) for name in MODEL_ORDER]
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +34,9 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 def test_the_majority_on_the_official_annotations():
     labels = FolderSource(CELEBA_ANNOTATIONS, with_images=False).labels()
     splits = {
-        split: split_of(labels[split].attributes[:, CELEBA_TO_MODEL], 1)
-        for split in ("test", "valid")
+        split: split_of(labels[split].attributes[:, TO_MODEL], 1) for split in ("test", "valid")
     }
-    rates = prevalence(labels["train"].attributes)[list(CELEBA_TO_MODEL)]
+    rates = prevalence(labels["train"].attributes)[TO_MODEL]
     result = evaluate(Predictions("folder", "0" * 64, rates, splits), settings(resamples=0))
     rules = {row["rule"]: row for row in result.overall}
     assert [row["images"] for row in result.overall] == [19_962] * 4

@@ -184,7 +184,7 @@ def test_drawing_touches_neither_pyplot_nor_the_users_settings(tmp_path: Path) -
     script = """
 import sys
 from pathlib import Path
-from pipeline import plots, radar
+from pipeline.report import plots, radar
 assert "matplotlib" not in sys.modules  # importing the library stays quick
 import matplotlib
 def settings():  # asking for the backend would import pyplot

@@ -12,11 +12,12 @@ import simplejpeg
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset.codec import BadImage, decode_crop
 from pipeline.dataset.raw import read_labels
 from pipeline.errors import PipelineError
 from pipeline.shards.order import cut, epoch_order
-from pipeline.shards.read import ShardReader
+from pipeline.shards.read import ShardReader, split_labels
 
 
 @pytest.mark.parametrize(("threads", "batch_size"), [(1, 7), (3, 16), (2, 100)])
@@ -171,3 +172,15 @@ def test_leaving_an_epoch_early_ends_its_threads(shards):
         batches = reader.batches(cut(np.arange(len(reader)), 4))
         assert len(next(batches).rows) == 4
         batches.close()
+
+
+def test_labels_come_in_the_order_that_is_asked_for(shards):
+    asked = ("Young", "Bald", "5_o_Clock_Shadow")
+    with ShardReader(shards, "train") as all_of_them:
+        expected = {name: all_of_them.labels[:, CELEBA_ORDER.index(name)] for name in asked}
+    with ShardReader(shards, "train", attributes=asked) as reader:
+        [batch] = reader.batches([np.array([5, 3])])
+        for column, name in enumerate(asked):
+            assert (reader.labels[:, column] == expected[name]).all()
+            assert (batch.labels[:, column] == expected[name][[5, 3]]).all()
+    assert (split_labels(shards, "train", asked) == np.stack([*expected.values()], axis=1)).all()

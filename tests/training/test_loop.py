@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.attributes import model_order
 from pipeline.errors import PipelineError
 from pipeline.network.device import choose_device
 from pipeline.network.inference import predict_logits
@@ -49,9 +48,9 @@ def test_the_loss_falls_on_what_is_learned(shards):
 
 def test_history_is_what_the_returned_network_gives(shards):
     model, _, history, *_ = train(SMALL, shards, settings(), QUICK.augment)
-    with ShardReader(shards, "valid") as valid:
+    with ShardReader(shards, "valid", attributes=MODEL_ORDER) as valid:
         logits = predict_logits(model, valid, 5, torch.device("cpu"))
-        truth = model_order(valid.labels)
+        truth = valid.labels
     assert history[-1]["valid_accuracy"] == pytest.approx(((logits >= 0) == truth).mean(), abs=2e-3)
     losses = np.maximum(logits, 0) - logits * truth + np.log1p(np.exp(-np.abs(logits)))
     assert history[-1]["valid_loss"] == pytest.approx(losses.mean(), abs=1e-3)

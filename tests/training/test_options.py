@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from pipeline.attributes import SPLITS, model_order
+from pipeline.attributes import SPLITS
 from pipeline.dataset.raw import read_labels
 from pipeline.dataset.statistics import attribute_rows
 from pipeline.network.model import FaceAttributes
@@ -94,8 +94,8 @@ def test_label_smoothing_and_positive_weights_are_in_the_loss(shards):
     logits = torch.from_numpy(random.normal(size=(7, 40)))
     labels = torch.from_numpy((random.random((7, 40)) < 0.3).astype(float))
     p, y = torch.sigmoid(logits), labels * 0.8 + 0.1
-    with ShardReader(shards, "train") as samples:
-        w = torch.from_numpy(positive_weights(model_order(samples.labels))).double()
+    with ShardReader(shards, "train", attributes=MODEL_ORDER) as samples:
+        w = torch.from_numpy(positive_weights(samples.labels)).double()
     expected = -(w * y * p.log() + (1 - y) * (1 - p).log()).sum()
     assert state._loss(logits, labels).item() == pytest.approx(expected.item(), rel=1e-6)
     plain = state_of(shards)._loss(logits, labels)

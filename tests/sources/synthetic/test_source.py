@@ -11,7 +11,7 @@ import simplejpeg
 from pipeline.attributes import CELEBA_ORDER, SPLITS
 from pipeline.dataset.raw import SCHEMA
 from pipeline.errors import PipelineError
-from pipeline.sources import synthetic
+from pipeline.sources.synthetic import source as synthetic
 from pipeline.sources.synthetic.copula import celeba_phi, celeba_prevalences
 from pipeline.sources.synthetic.source import SyntheticSource, plan_row, record_batch
 
