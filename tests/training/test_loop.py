@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.attributes import MODEL_ORDER
 from pipeline.errors import PipelineError
 from pipeline.network.device import choose_device
 from pipeline.network.inference import predict_logits

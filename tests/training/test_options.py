@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from pipeline.attributes import SPLITS
+from pipeline.attributes import MODEL_ORDER, SPLITS
 from pipeline.dataset.raw import read_labels
 from pipeline.dataset.statistics import attribute_rows
 from pipeline.network.model import FaceAttributes
