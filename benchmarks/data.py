@@ -31,8 +31,9 @@ from typing import Any
 
 from pipeline.dataset.codec import CropSettings
 from pipeline.dataset.crops import crop_portrait
-from pipeline.shards.pack import ShardSettings, ShardTask, pack_shard, read_rows
-from pipeline.shards.write import plan_shards, write_shards
+from pipeline.shards.pack import pack_shard, read_rows
+from pipeline.shards.plan import ShardSettings, ShardTask, plan_shards
+from pipeline.shards.write import write_shards
 
 CROP = CropSettings(178)
 SETTINGS = ShardSettings(CROP, samples=1000)
@@ -235,7 +236,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--raw", type=Path, help="raw parquet to use instead of drawing faces")
     options = parser.parse_args()
-    from pipeline.dataset.raw import write_raw
+    from pipeline.dataset.raw_writer import write_raw
     from pipeline.sources.synthetic.source import SyntheticSource
 
     with tempfile.TemporaryDirectory() as name:

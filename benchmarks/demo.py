@@ -17,8 +17,8 @@ from tests.browser import CHROMIUM, chromium, visit
 
 from pipeline.apps import site
 from pipeline.apps.server import SiteServer
-from pipeline.export import to_onnx
 from pipeline.export.card import About
+from pipeline.export.to_onnx import export_onnx
 from pipeline.files import write_json
 from pipeline.network.model import FaceAttributes, architecture_of
 from pipeline.params import load_params
@@ -49,7 +49,7 @@ def build(recipe: str, work: Path) -> dict[str, int]:
     """The site with a network of that recipe, its weights random; bytes by part."""
     settings = load_params(Path("recipes", f"{recipe}.yaml"))
     model = FaceAttributes(architecture_of(settings, settings.shards.size))
-    to_onnx.export(model, work / "model.onnx", ABOUT)
+    export_onnx(model, work / "model.onnx", ABOUT)
     write_json(work / "model.json", ABOUT.card(recipe, settings.shards.size, {}))
     return site.build(work / "model.onnx", work / "site")
 

@@ -32,12 +32,12 @@ import pyarrow.parquet as pq
 import simplejpeg
 
 from pipeline.dataset.codec import CropSettings
-from pipeline.dataset.raw import write_raw
+from pipeline.dataset.raw_writer import write_raw
 from pipeline.engines import available_cpus
 from pipeline.files import write_json
 from pipeline.shards.index import read_index
 from pipeline.shards.order import cut, epoch_order
-from pipeline.shards.pack import ShardSettings
+from pipeline.shards.plan import ShardSettings
 from pipeline.shards.read import ShardReader
 from pipeline.shards.write import write_shards
 from pipeline.sources.synthetic.source import SyntheticSource

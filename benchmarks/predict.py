@@ -26,8 +26,8 @@ from PIL import Image
 
 from pipeline.apps.predictor import open_predictor, predict_files
 from pipeline.engines import available_cpus
-from pipeline.export import to_onnx
 from pipeline.export.card import About
+from pipeline.export.to_onnx import export_onnx
 from pipeline.network.model import FaceAttributes, architecture_of, load_model
 from pipeline.params import load_params
 from pipeline.sources.synthetic.source import draw_row
@@ -68,7 +68,7 @@ def main() -> None:
         for row, path in enumerate(paths):
             path.write_bytes(draw_row(0, "test", row)[0])
         file = Path(place, "network.onnx")
-        to_onnx.export(model, file, About("benchmark", "none"))
+        export_onnx(model, file, About("benchmark", "none"))
         predictor = open_predictor(file)
         runners: dict[str, Callable[[], np.ndarray]] = {
             "pipeline predict": lambda: np.stack(

@@ -22,11 +22,11 @@ import numpy as np
 import torch
 
 from pipeline.dataset.codec import CropSettings
-from pipeline.dataset.raw import write_raw
+from pipeline.dataset.raw_writer import write_raw
 from pipeline.network.model import FaceAttributes, architecture_of
 from pipeline.params import Params, Train, load_params
 from pipeline.shards.order import cut, epoch_order
-from pipeline.shards.pack import ShardSettings
+from pipeline.shards.plan import ShardSettings
 from pipeline.shards.read import Batch, ShardReader
 from pipeline.shards.write import write_shards
 from pipeline.sources.synthetic.source import SyntheticSource

@@ -11,7 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from platformdirs import user_cache_path
+
 from pipeline.errors import PipelineError
+
+
+def is_remote(path: Path) -> bool:
+    """Whether it is a UPath that cannot be opened by name (s3://..., memory://...)."""
+    return not isinstance(path, os.PathLike)
 
 
 def _beside(path: Path) -> Path:
@@ -25,7 +32,7 @@ def new_file(path: Path) -> Iterator[Path]:
     Behind an fsspec URL (`path` is a UPath) the file is put whole at the end.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    remote = getattr(path, "fs", None)
+    remote = path.fs if is_remote(path) else None  # type: ignore[attr-defined]
     partial = Path(tempfile.mkdtemp(), path.name) if remote else _beside(path)
     try:
         yield partial
@@ -81,9 +88,11 @@ def sha256_of(path: Path) -> str:
 
 
 def cache_folder(name: str) -> Path:
-    """A folder for what can be had again. Raises PipelineError where it cannot be made."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(home) / "face-attributes" / name
+    """A folder of this user's cache, for what can be had again (XDG_CACHE_HOME moves the cache).
+
+    Raises PipelineError where it cannot be made.
+    """
+    folder = user_cache_path("face-attributes") / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

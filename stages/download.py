@@ -9,7 +9,7 @@ def download(params: ParamsFile = PARAMS) -> None:
     The source is `data.source` of the params: `synthetic` draws faces here, `folder` reads the
     CelebA that CELEBA_ROOT points to. Writes raw parquet and source.json, whole or not at all.
     """
-    from pipeline.dataset.raw import write_raw
+    from pipeline.dataset.raw_writer import write_raw
     from pipeline.params import load_params
     from pipeline.sources import open_source
 
@@ -17,6 +17,6 @@ def download(params: ParamsFile = PARAMS) -> None:
     source = open_source(settings)
     print(source.found())
     folder = raw_folder(settings.data.source)
-    record = write_raw(source, folder)
-    counts = ", ".join(f"{count:,} {split}" for split, count in record["counts"].items())
-    print(f"{folder}: {counts} rows, {record['images']:,} images, {len(record['files'])} files")
+    index = write_raw(source, folder)
+    counts = ", ".join(f"{count:,} {split}" for split, count in index.counts.items())
+    print(f"{folder}: {counts} rows, {index.images:,} images, {len(index.files)} files")

@@ -11,7 +11,7 @@ def shard(params: ParamsFile = PARAMS) -> None:
     """
     from pipeline.dataset.codec import CropSettings
     from pipeline.params import load_params
-    from pipeline.shards.pack import ShardSettings
+    from pipeline.shards.plan import ShardSettings
     from pipeline.shards.write import write_shards
 
     read = load_params(params)
@@ -20,9 +20,9 @@ def shard(params: ParamsFile = PARAMS) -> None:
     settings = ShardSettings(crop, chosen.samples, chosen.shuffle, chosen.on_error, chosen.most_bad)
     folder = shard_folder(source)
     index = write_shards(raw_folder(source), folder, settings, chosen.engine)
-    shards = [shard for of_split in index["shards"].values() for shard in of_split]
-    size = sum(shard["bytes"] for shard in shards) / 1e6
+    shards = list(index.tars())
+    size = sum(shard.bytes for shard in shards) / 1e6
     print(
-        f"{folder}: {sum(index['counts'].values()):,} crops of {crop.size} x {crop.size} px in"
-        f" {len(shards)} shards, {size:,.1f} MB, {len(index['quarantine']):,} in quarantine"
+        f"{folder}: {sum(index.counts.values()):,} crops of {crop.size} x {crop.size} px in"
+        f" {len(shards)} shards, {size:,.1f} MB, {len(index.quarantine):,} in quarantine"
     )

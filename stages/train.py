@@ -10,8 +10,6 @@ def train(params: ParamsFile = PARAMS) -> None:
     network), history.csv (losses by epoch) and speed.csv (images a second). A run that was
     killed goes on from its last checkpoint; under torchrun it uses all processes.
     """
-    import hashlib
-    import json
 
     import timm
     import torch
@@ -19,14 +17,14 @@ def train(params: ParamsFile = PARAMS) -> None:
     from pipeline.files import new_directory, write_csv
     from pipeline.network.model import architecture_of, save_model
     from pipeline.params import load_params
-    from pipeline.shards.foreign import describe
+    from pipeline.shards.foreign import index_of
     from pipeline.training.loop import train as train_network
 
     settings = load_params(params)
     shards = shard_folder(settings.data.source)
-    index = describe(shards)
+    index = index_of(shards)
     trained = train_network(
-        architecture_of(settings, index["size"]),
+        architecture_of(settings, index.size),
         shards,
         settings.train,
         settings.augment,
@@ -35,12 +33,12 @@ def train(params: ParamsFile = PARAMS) -> None:
     if trained is None:  # another process writes the results
         return
     about = {
-        "source": index["source"],
-        "licence": index["licence"],
+        "source": index.source,
+        "licence": index.licence,
         "weights": trained.origin,
         "data": {
-            "index_sha256": hashlib.sha256(json.dumps(index).encode()).hexdigest(),
-            "counts": index["counts"],
+            "index_sha256": index.fingerprint(),
+            "counts": index.counts,
         },
         "recipe": settings.model_dump(include={"backbone", "heads", "augment", "train"}),
         "versions": {"torch": torch.__version__, "timm": timm.__version__},

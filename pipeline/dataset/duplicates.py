@@ -22,8 +22,8 @@ import numpy as np
 import simplejpeg
 
 from pipeline import engines
+from pipeline.dataset.arrow import numbers
 from pipeline.dataset.crops import PORTRAIT, BadImage, decode_portrait
-from pipeline.dataset.labels import numbers
 from pipeline.dataset.raw import open_parquet, raw_files
 from pipeline.errors import PipelineError
 from pipeline.progress import Progress

@@ -11,17 +11,16 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.attributes import CELEBA_ORDER, SPLITS
-from pipeline.dataset.labels import Labels, label_matrix, numbers
+from pipeline.dataset.arrow import numbers
+from pipeline.dataset.labels import Labels, label_matrix
 from pipeline.errors import PipelineError
-from pipeline.files import new_directory, sha256_of, write_json
-from pipeline.progress import Progress
+from pipeline.files import is_remote
 
 ROWS_PER_FILE = 10_000
 ROWS_PER_GROUP = 1_000
@@ -47,99 +46,7 @@ SCHEMA = pa.schema(
 )
 
 
-class Source(Protocol):
-    """Where faces come from: what `write_raw` asks of it. They live in `pipeline.sources`."""
-
-    counts: dict[str, int]
-    """Images per split, every split of `SPLITS` named."""
-
-    def found(self) -> str:
-        """One sentence on what is there."""
-
-    def provenance(self) -> dict[str, Any]:
-        """Where the images come from, their revision and licence; goes into `source.json`."""
-
-    def batches(self, split: str) -> Iterator[pa.RecordBatch]:
-        """The rows of a split under SCHEMA, in the source's own order.
-
-        Raises PipelineError for whatever is wrong with the source, naming file and line.
-        """
-
-
 _FILE_NAME = re.compile(r"(?P<split>[a-z]+)-(?P<number>\d{5})-of-(?P<total>\d{5})\.parquet")
-
-
-def write_raw(source: Source, folder: Path) -> dict[str, Any]:
-    """Write every row of `source` as raw parquet under `folder`, replacing what was there.
-
-    Returns the content of `source.json`. Nothing appears under `folder` unless all of it does.
-    Raises PipelineError for whatever the source finds wrong.
-    """
-    with new_directory(folder) as partial:
-        files: dict[str, Any] = {}
-        with_images = 0
-        with Progress("download", sum(source.counts.values()), "images") as done:
-            for split, count in source.counts.items():
-                groups = _row_groups(source.batches(split))
-                for name, rows in _file_rows(split, count):
-                    with_images += _write_file(partial / name, rows, groups, done)
-                    files[name] = {
-                        "rows": rows,
-                        "bytes": (partial / name).stat().st_size,
-                        "sha256": sha256_of(partial / name),
-                    }
-                if next(groups, None) is not None:
-                    raise ValueError(f"the source gave more than {count} rows of {split}")
-        record = {
-            **source.provenance(),
-            "counts": dict(source.counts),
-            "images": with_images,
-            "files": files,
-        }
-        write_json(partial / "source.json", record)
-    return record
-
-
-def _file_rows(split: str, count: int) -> list[tuple[str, int]]:
-    """Name and rows of each file of a split."""
-    total = -(-count // ROWS_PER_FILE)
-    return [
-        (
-            f"{split}-{number:05d}-of-{total:05d}.parquet",
-            min(ROWS_PER_FILE, count - number * ROWS_PER_FILE),
-        )
-        for number in range(total)
-    ]
-
-
-def _write_file(path: Path, rows: int, groups: Iterator[pa.Table], done: Progress) -> int:
-    """Write `rows` rows, a row group in memory; returns how many have an image."""
-    with_images = 0
-    options = {"compression": {"image.path": "zstd"}, "use_dictionary": False}  # JPEGs shrink not
-    with pq.ParquetWriter(path, SCHEMA, **options) as file:
-        while rows:
-            group = next(groups, None)
-            if group is None:
-                raise ValueError(f"the source ended {rows} rows before its count")
-            file.write_table(group, row_group_size=ROWS_PER_GROUP)
-            with_images += len(group) - group["image"].null_count
-            rows -= len(group)
-            done(len(group))
-    return with_images
-
-
-def _row_groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Regroup record batches of any length into tables of a row group each, cut at file ends."""
-    waiting, room = SCHEMA.empty_table(), ROWS_PER_FILE
-    for batch in batches:
-        waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch], SCHEMA)])
-        while len(waiting) >= min(ROWS_PER_GROUP, room):
-            size = min(ROWS_PER_GROUP, room)
-            yield waiting.slice(0, size)
-            waiting = waiting.slice(size)
-            room = room - size or ROWS_PER_FILE
-    if len(waiting):
-        yield waiting
 
 
 def raw_files(folder: Path) -> dict[str, list[Path]]:
@@ -164,29 +71,13 @@ def raw_files(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def read_source(folder: Path) -> dict[str, Any]:
-    """The content of `source.json`. Raises PipelineError where it is missing or damaged."""
-    path = folder / "source.json"
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise PipelineError(
-            f"{folder} holds no source.json; run `pipeline download` first."
-        ) from None
-    except ValueError as error:
-        raise PipelineError(
-            f"{path} is damaged ({error}); run `pipeline download` again."
-        ) from error
-
-
 def open_parquet(path: Path, buffer_size: int = 0) -> pq.ParquetFile:
     """Open one raw file. Raises PipelineError if it is no parquet or lacks a column.
 
     With a buffer (bytes) a column is read through it, else its whole part of a row group at once.
     """
     try:
-        # By name where it lies on this disk; a UPath is opened by fsspec.
-        place = path.open("rb") if hasattr(path, "fs") else path
+        place = path.open("rb") if is_remote(path) else path
         file = pq.ParquetFile(place, buffer_size=buffer_size)
     except (pa.ArrowInvalid, OSError) as error:
         raise PipelineError(f"{path} is not a readable parquet file ({error}).") from error

@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.attributes import CELEBA_ORDER
-from pipeline.dataset.labels import Labels, label_matrix, numbers
+from pipeline.dataset.arrow import numbers
+from pipeline.dataset.labels import Labels, label_matrix
 from pipeline.dataset.statistics import attribute_rows, headline
 from pipeline.errors import PipelineError
 from pipeline.files import new_file, write_json
-from pipeline.shards.croissant import describe
-from pipeline.shards.index import read_index, read_rows
+from pipeline.shards.croissant import croissant_json
+from pipeline.shards.index import Index, read_index, read_rows
 
 CELEBA = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 PAPER = "Liu, Luo, Wang, Tang: Deep Learning Face Attributes in the Wild, ICCV 2015"
@@ -24,53 +25,7 @@ CC0 = "https://creativecommons.org/publicdomain/zero/1.0/"
 SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
 """The Hub's words for a number of samples below each bound."""
 
-_README = """\
----
-{header}
----
-
-# {name}
-
-{description} {total:,} square crops of {size} x {size} px with 40 facial attributes each.
-Licence: {licence}.
-
-| | {splits} |
-| --- |{rule}
-| images | {images} |
-| identities | {identities} |
-| shards | {shards} |
-
-{shared:,} identities are in more than one split; {quarantine:,} images could not be cropped and
-were left out.
-
-## How to read it
-
-A sample is `KEY.{format}` and `KEY.json` (`attributes`: 40 labels of 0 or 1 in the order of the
-table below; `celeb_id`; `path`: the original file name) in WebDataset tars.
-
-```python
-datasets.load_dataset("webdataset", data_files={{"train": "{place}train-*.tar"}})
-webdataset.WebDataset("{place}train-000000.tar").decode("rgb")
-```
-
-`{place}index.parquet` has a row a sample with its labels and the offset, length and crc32 of its
-image inside the tar; `{place}index.json` the sha256 of every tar.
-
-## Attributes
-
-Share of positives, and the accuracy on test of always giving the more frequent answer of train.
-That baseline is {baseline:.2%} over all attributes: what is reported should be compared with it.
-
-| attribute | {splits} | baseline |
-| --- |{rule} ---: |
-{rows}
-
-## Provenance
-
-Crop: centre square, scaled to {size} px, stored as {format} (quality {quality}) by {codec}.
-
-{provenance}
-"""
+TEMPLATE = Path(__file__).with_name("card.md")
 
 
 def write_card(folder: Path) -> tuple[Path, Path]:
@@ -89,16 +44,16 @@ def write_card(folder: Path) -> tuple[Path, Path]:
     header = _header(index, place)
     with new_file(readme) as partial:
         partial.write_text(_readme(index, header, table, place), encoding="utf-8")
-    write_json(croissant, describe(index, _about(index, header), shards, place))
+    write_json(croissant, croissant_json(index, _about(index, header), shards, place))
     return readme, croissant
 
 
-def _header(index: dict[str, Any], place: str) -> dict[str, Any]:
+def _header(index: Index, place: str) -> dict[str, Any]:
     """The fields of the card's YAML header, as the Hub defines them."""
-    total, licence = sum(index["counts"].values()), index["licence"].partition(":")[0]
+    total, licence = sum(index.counts.values()), index.licence.partition(":")[0]
     terms = {"license": "other", "license_name": licence.lower(), "license_link": CELEBA}
     return {
-        "pretty_name": "Synthetic faces" if index["source"] == "synthetic" else "CelebA crops",
+        "pretty_name": "Synthetic faces" if index.source == "synthetic" else "CelebA crops",
         **({"license": "cc0-1.0"} if licence == "CC0-1.0" else terms),
         "task_categories": ["image-classification"],
         "task_ids": ["multi-label-image-classification"],
@@ -108,7 +63,7 @@ def _header(index: dict[str, Any], place: str) -> dict[str, Any]:
                 "config_name": "default",
                 "data_files": [
                     {"split": split, "path": f"{place}{split}-*.tar"}
-                    for split, count in index["counts"].items()
+                    for split, count in index.counts.items()
                     if count
                 ],
             }
@@ -116,58 +71,60 @@ def _header(index: dict[str, Any], place: str) -> dict[str, Any]:
     }
 
 
-def _about(index: dict[str, Any], header: dict[str, Any]) -> dict[str, str]:
+def _about(index: Index, header: dict[str, Any]) -> dict[str, str]:
     """What Croissant wants to know of any dataset."""
     free = header["license"] == "cc0-1.0"
     return {
         "name": header["pretty_name"],
         "description": f"{_description(index)} Licence: {_licence(index)}.",
         "license": CC0 if free else CELEBA,
-        **({} if free else {"url": CELEBA, "citeAs": PAPER}),
+        **({} if free else {"url": CELEBA, "cite_as": PAPER}),
     }
 
 
-def _description(index: dict[str, Any]) -> str:
-    return f"{index['provenance']['description'].rstrip('.')}."
+def _description(index: Index) -> str:
+    return f"{str(index.provenance['description']).rstrip('.')}."
 
 
-def _licence(index: dict[str, Any]) -> str:
-    return str(index["licence"]).rstrip(".")
+def _licence(index: Index) -> str:
+    return str(index.licence).rstrip(".")
 
 
-def _readme(index: dict[str, Any], header: dict[str, Any], table: pa.Table, place: str) -> str:
+def _readme(index: Index, header: dict[str, Any], table: pa.Table, place: str) -> str:
     from huggingface_hub import DatasetCardData
+    from jinja2 import Environment, StrictUndefined
 
     labels = {}
-    for split in index["counts"]:
+    for split in index.counts:
         rows = table.filter(pc.equal(table["split"], split))
         labels[split] = Labels(label_matrix(rows), numbers(rows["celeb_id"].fill_null(-1)))
     facts = headline(labels)
-    return _README.format(
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters |= {"thousands": "{:,}".format, "percent": "{:.2%}".format}
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         header=DatasetCardData(**header).to_yaml(),
         name=header["pretty_name"],
         description=_description(index),
         total=len(table),
-        splits=" | ".join(labels),
-        rule=" ---: |" * len(labels),
-        images=" | ".join(f"{count:,}" for count in index["counts"].values()),
-        identities=" | ".join(f"{count:,}" for count in facts["identities"].values()),
-        shards=" | ".join(str(len(listed)) for listed in index["shards"].values()),
+        splits=list(labels),
+        images=list(index.counts.values()),
+        identities=list(facts["identities"].values()),
+        shards=[len(listed) for listed in index.shards.values()],
         shared=facts["identities_in_two_splits"],
         baseline=facts["baseline_accuracy"]["train_majority_on_test"],
-        rows="\n".join(_row(row, list(labels)) for row in attribute_rows(labels)),
-        quarantine=len(index["quarantine"]),
-        provenance="\n".join(
-            f"- {name.replace('_', ' ')}: `{value}`"
-            for name, value in index["provenance"].items()
+        rows=attribute_rows(labels),
+        quarantine=len(index.quarantine),
+        provenance={
+            name: value
+            for name, value in index.provenance.items()
             if isinstance(value, str | int) and name != "description"
-        ),
+        },
         place=place,
         licence=_licence(index),
-        **{name: index[name] for name in ("size", "format", "quality", "codec")},
+        size=index.size,
+        format=index.format,
+        quality=index.quality,
+        codec=index.codec,
     )
-
-
-def _row(row: dict[str, Any], splits: list[str]) -> str:
-    shares = " | ".join(f"{row[f'prevalence_{split}']:.2%}" for split in splits)
-    return f"| {row['attribute']} | {shares} | {row['baseline_test']:.2%} |"

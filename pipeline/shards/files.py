@@ -2,13 +2,12 @@
 
 A remote shard (its folder is a UPath, such as s3://bucket/shards) is fetched whole when a sample
 of it is first wanted. Its sha256 must be the index's and becomes its name in the cache, so no
-other run, process or folder fetches it again. The cache is `face-attributes` in XDG_CACHE_HOME,
-else in ~/.cache; nothing is ever removed from it but by hand.
+other run, process or folder fetches it again. Nothing is removed from the cache but by hand.
 """
 
 import os
 import resource
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ from typing import Any
 from filelock import FileLock
 
 from pipeline.errors import PipelineError
-from pipeline.files import cache_folder, new_file, sha256_of
+from pipeline.files import cache_folder, is_remote, new_file, sha256_of
+from pipeline.shards.tar import Shard
 
 FETCHES = 8
 """Shards that are fetched at a time."""
@@ -28,28 +28,23 @@ MOST_FILES = 10_240
 """Files that the process may hold open: what macOS grants at most, where 256 are usual."""
 
 
-def is_remote(folder: Path) -> bool:
-    """Whether the folder is a UPath whose files cannot be opened by name."""
-    return not isinstance(folder, os.PathLike)
-
-
 class ShardFiles:
     """Shards of a folder by number.
 
-    `records` hold the `name` and `bytes` of each, and `sha256` where the folder is remote. Raises
-    PipelineError where a shard is missing or of another size. Remote ones are only looked for.
+    Raises PipelineError where a shard is missing or of another size. Remote ones are only looked
+    for.
     """
 
-    def __init__(self, folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
-        self.paths = [folder / record["name"] for record in records]
-        self._records = records
-        self._files: list[int | None] = [None] * len(records)
+    def __init__(self, folder: Path, shards: Sequence[Shard]) -> None:
+        self.paths = [folder / shard.name for shard in shards]
+        self._shards = shards
+        self._files: list[int | None] = [None] * len(shards)
         self._coming: dict[int, Future[None]] = {}
         self._pool = ThreadPoolExecutor(FETCHES, "fetch")
         find = self._find_remote if is_remote(folder) else self._open_local
         _allow_many_files()
         try:
-            for _ in self._pool.map(find, range(len(records))):
+            for _ in self._pool.map(find, range(len(shards))):
                 pass
         except BaseException:
             self.close()
@@ -93,7 +88,7 @@ class ShardFiles:
         self._compare_size(shard, os.fstat(file).st_size)
 
     def _compare_size(self, shard: int, size: int | None) -> None:
-        expected = self._records[shard]["bytes"]
+        expected = self._shards[shard].bytes
         if size not in (None, expected):
             raise PipelineError(
                 f"{self.paths[shard]} has {size:,} bytes, not the {expected:,} of its index: it was"
@@ -101,14 +96,14 @@ class ShardFiles:
             )
 
     def _target(self, shard: int) -> Path:
-        return cache_folder("shards") / f"{self._records[shard]['sha256']}.tar"
+        return cache_folder("shards") / f"{self._shards[shard].sha256}.tar"
 
     def _is_cached(self, shard: int) -> bool:
         target = self._target(shard)
-        return target.exists() and target.stat().st_size == self._records[shard]["bytes"]
+        return target.exists() and target.stat().st_size == self._shards[shard].bytes
 
     def _find_remote(self, shard: int) -> None:
-        path = self.paths[shard]
+        path: Any = self.paths[shard]  # a UPath
         if self._is_cached(shard):
             self._open(shard, self._target(shard))
             return
@@ -132,13 +127,13 @@ class ShardFiles:
         self._open(shard, target)
 
     def _fetch_to(self, shard: int, target: Path) -> None:
-        path = self.paths[shard]
+        path: Any = self.paths[shard]  # a UPath
         with new_file(target) as partial:
             try:
                 path.fs.get_file(path.path, str(partial))
             except Exception as error:
                 raise PipelineError(f"{path} cannot be fetched ({error!r}).") from error
-            if sha256_of(partial) != self._records[shard]["sha256"]:
+            if sha256_of(partial) != self._shards[shard].sha256:
                 raise PipelineError(
                     f"{path} is not the shard that index.json describes (its sha256 differs);"
                     " upload it again, with the index."

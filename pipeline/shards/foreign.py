@@ -14,7 +14,6 @@ import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -23,22 +22,16 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from pipeline.attributes import CELEBA_ORDER, SPLITS
-from pipeline.dataset.labels import label_columns
 from pipeline.errors import PipelineError
-from pipeline.files import cache_folder, new_file
+from pipeline.files import cache_folder, is_remote, new_file
 from pipeline.progress import Progress
-from pipeline.shards.files import is_remote
-from pipeline.shards.index import read_index
-from pipeline.shards.tar import BLOCK
+from pipeline.shards.index import Index, read_index
+from pipeline.shards.sample import Sample, index_rows, pack_labels
+from pipeline.shards.tar import BLOCK, Shard
 
 IMAGES = ("jpg", "jpeg", "png", "webp")
 
 _SPELLINGS = {"valid": ("valid", "validation", "val")}
-
-
-class _Labels(NamedTuple):
-    attributes: list[bool]
-    celeb_id: int | None
 
 
 def is_foreign(folder: Path) -> bool:
@@ -46,8 +39,8 @@ def is_foreign(folder: Path) -> bool:
     return not is_remote(folder) and not (folder / "index.json").exists()
 
 
-def describe(folder: Path) -> dict[str, Any]:
-    """The content of `index.json`; of foreign tars size, counts and shards, the rest unknown.
+def index_of(folder: Path) -> Index:
+    """The index of a shard folder, ours or (with what can be known) of anybody's tars.
 
     Raises PipelineError as `read_index` and `index_foreign` do.
     """
@@ -55,18 +48,33 @@ def describe(folder: Path) -> dict[str, Any]:
         return read_index(folder)
     splits = [split for split in SPLITS if _tars(folder, split)] or SPLITS[:1]
     indexes = {split: index_foreign(folder, split)[0] for split in splits}
-    sizes = {split: index["size"] for split, index in indexes.items()}
+    sizes = {split: index.size for split, index in indexes.items()}
     if len(set(sizes.values())) > 1:
         told = ", ".join(f"{split} of {size} px" for split, size in sizes.items())
         raise PipelineError(f"{folder} holds images of several sizes ({told}); make them equal.")
-    shards = {split: index["shards"][split] for split, index in indexes.items()}
-    return {
-        "source": "foreign",
-        "licence": "unknown",
-        "size": sizes[splits[0]],
-        "counts": {split: sum(r["samples"] for r in records) for split, records in shards.items()},
-        "shards": shards,
-    }
+    return _describe(
+        {split: index.shards[split] for split, index in indexes.items()}, sizes[splits[0]]
+    )
+
+
+def _describe(shards: dict[str, list[Shard]], size: int) -> Index:
+    """What is known of tars that others made."""
+    return Index(
+        source="foreign",
+        licence="unknown",
+        provenance={},
+        raw_sha256={},
+        attributes=list(CELEBA_ORDER),
+        crop=None,
+        size=size,
+        quality=None,
+        format=None,
+        codec=None,
+        shuffle=None,
+        counts={split: sum(s.samples for s in listed) for split, listed in shards.items()},
+        quarantine=[],
+        shards=shards,
+    )
 
 
 def _tars(folder: Path, split: str) -> list[Path]:
@@ -78,8 +86,8 @@ def _tars(folder: Path, split: str) -> list[Path]:
     )
 
 
-def index_foreign(folder: Path, split: str) -> tuple[dict[str, Any], pa.Table]:
-    """Size and shards, and the rows, as index.json and index.parquet would have them.
+def index_foreign(folder: Path, split: str) -> tuple[Index, pa.Table]:
+    """What index.json and index.parquet would say of a split.
 
     Raises PipelineError where there are no tars, or where they are not whole, hold other members
     or labels, or have keys or image sizes that do not go together.
@@ -97,12 +105,14 @@ def index_foreign(folder: Path, split: str) -> tuple[dict[str, Any], pa.Table]:
         with new_file(cached) as partial:
             pq.write_table(table, partial)
     table = pq.read_table(cached)
-    return json.loads(table.schema.metadata[b"index"]), table
+    return Index.model_validate_json(table.schema.metadata[b"index"]), table
 
 
 def _index(folder: Path, tars: list[Path], split: str) -> pa.Table:
     """All tars one after the other; the table's metadata holds what index.json would."""
-    tables, records, size = [], [], None
+    tables: list[pa.Table] = []
+    shards: list[Shard] = []
+    size = None
     with Progress(f"index {split}", len(tars), "shards") as done:
         for path in tars:
             name = str(path.relative_to(folder))
@@ -113,7 +123,7 @@ def _index(folder: Path, tars: list[Path], split: str) -> pa.Table:
                     " the images of a split must be of one size."
                 )
             size = side
-            records.append({"name": name, "samples": len(table), "bytes": path.stat().st_size})
+            shards.append(Shard(name=name, samples=len(table), bytes=path.stat().st_size))
             tables.append(table)
             done(1)
     whole = pa.concat_tables(tables)
@@ -123,14 +133,15 @@ def _index(folder: Path, tars: list[Path], split: str) -> pa.Table:
         key = doubled[0]["values"].as_py()
         places = whole.filter(pc.field("key") == key)["shard"].to_pylist()
         raise _wrong(folder / places[1], key, f"is in {places[0]} too")
-    index = {"size": size, "shards": {split: records}}
-    return whole.replace_schema_metadata({"index": json.dumps(index)})
+    assert size is not None
+    index = _describe({split: shards}, size)
+    return whole.replace_schema_metadata({"index": index.model_dump_json()})
 
 
 def _read_tar(path: Path, name: str, split: str) -> tuple[pa.Table, int]:
     """The rows of a tar and the side of its first image, px."""
     images: dict[str, tuple[int, int]] = {}
-    labels: dict[str, _Labels] = {}
+    labels: dict[str, tuple[bytes, int | None]] = {}
     try:
         with path.open("rb", buffering=0) as file:
             for key, kind, offset, size in _members(path, file.fileno()):
@@ -151,7 +162,11 @@ def _read_tar(path: Path, name: str, split: str) -> tuple[pa.Table, int]:
             side = _side(os.pread(file.fileno(), size, offset), path, key)
     except (tarfile.TarError, OSError) as error:
         raise PipelineError(f"{path} cannot be read ({error}); copy it again.") from error
-    return _table(name, split, images, labels), side
+    samples = [
+        Sample(place, key, key, b"", labels[key][1], labels[key][0], None, *images[key])
+        for place, key in enumerate(images)
+    ]
+    return index_rows(split, name, samples), side
 
 
 def _members(path: Path, file: int) -> Iterator[tuple[str, str, int, int]]:
@@ -180,7 +195,8 @@ def _members(path: Path, file: int) -> Iterator[tuple[str, str, int, int]]:
         raise PipelineError(f"{path} {state} at byte {min(end, there):,}; copy it again.")
 
 
-def _read_json(data: bytes, path: Path, key: str) -> _Labels:
+def _read_json(data: bytes, path: Path, key: str) -> tuple[bytes, int | None]:
+    """The labels, packed, and the identity."""
     try:
         content = json.loads(data)
         values, celeb_id = content["attributes"], content.get("celeb_id")
@@ -198,7 +214,8 @@ def _read_json(data: bytes, path: Path, key: str) -> _Labels:
             'has a json without "attributes": a list of 40 labels in CelebA order or an object of'
             " the 40 by name, all of 0 and 1 or all of -1 and 1",
         ) from None
-    return _Labels([value > 0 for value in values], celeb_id)
+    [labels] = pack_labels(np.array([values]) > 0)
+    return labels, celeb_id
 
 
 def _side(data: bytes, path: Path, key: str) -> int:
@@ -211,21 +228,6 @@ def _side(data: bytes, path: Path, key: str) -> int:
     if width != height:
         raise _wrong(path, key, f"is {width} x {height} px; the network takes squares")
     return width
-
-
-def _table(
-    name: str, split: str, images: dict[str, tuple[int, int]], labels: dict[str, _Labels]
-) -> pa.Table:
-    matrix = np.array([labels[key].attributes for key in images])
-    columns = {
-        "key": pa.array(images, pa.string()),
-        "split": pa.array([split] * len(images), pa.string()),
-        "shard": pa.array([name] * len(images), pa.string()),
-        "offset": pa.array([offset for offset, _ in images.values()], pa.int64()),
-        "length": pa.array([length for _, length in images.values()], pa.int64()),
-        "celeb_id": pa.array([labels[key].celeb_id for key in images], pa.int64()),
-    }
-    return pa.table(columns | dict(zip(CELEBA_ORDER, label_columns(matrix), strict=True)))
 
 
 def _wrong(path: Path, key: str, what: str) -> PipelineError:

@@ -1,39 +1,78 @@
-"""The index of a shard folder: `index.json` (what it is) and `index.parquet` (a row a sample)."""
+"""The index of a shard folder: `index.json` (what it is) and `index.parquet` (one row per sample).
 
+One schema for whoever writes or reads it. What is read is taken for hostile until it has passed.
+"""
+
+import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import Field, JsonValue
 
-from pipeline.attributes import CELEBA_ORDER
-from pipeline.errors import PipelineError
-
-INDEX_SCHEMA = pa.schema(
-    [
-        pa.field("key", pa.string()),
-        pa.field("split", pa.string()),
-        pa.field("shard", pa.string()),
-        pa.field("offset", pa.int64()),
-        pa.field("length", pa.int64()),
-        pa.field("crc32", pa.uint32()),
-        pa.field("celeb_id", pa.int64()),
-        *(pa.field(name, pa.bool_()) for name in CELEBA_ORDER),
-    ]
-)
-"""A row a sample of `index.parquet`; offset (in the tar), length (bytes) and crc32 of the image."""
+from pipeline.dataset.codec import CropSettings
+from pipeline.errors import PipelineError, one_line
+from pipeline.records import Count, Record, Split, load_record, what_is_wrong
+from pipeline.shards.sample import LeftOut
+from pipeline.shards.tar import Shard
 
 
-def read_index(folder: Path) -> dict[str, Any]:
+class Index(Record):
+    """What `index.json` holds, in this order."""
+
+    source: str
+    licence: str
+    provenance: dict[str, JsonValue]
+    raw_sha256: dict[str, str]
+    attributes: list[str]
+    crop: str | None
+    size: Annotated[int, Field(ge=1, le=4096)]
+    """Side of the crops, px."""
+
+    quality: int | None
+    format: Literal["jpg", "png", "webp"] | None
+    codec: str | None
+    """The last three and `crop` are None for tars that others made."""
+
+    shuffle: int | None
+    counts: dict[Split, Count]
+    quarantine: list[LeftOut]
+    shards: dict[Split, list[Shard]]
+
+    def tars(self) -> Iterator[Shard]:
+        """The shards of every split."""
+        for listed in self.shards.values():
+            yield from listed
+
+    def samples(self, split: str) -> int:
+        """Samples in the shards of a split."""
+        return sum(shard.samples for shard in self.shards.get(split, []))
+
+    def crop_settings(self) -> CropSettings:
+        """How the crops were stored. Raises PipelineError where that is not known."""
+        if self.quality is None or self.format is None:
+            raise PipelineError("index.json names no format and quality of the crops.")
+        return CropSettings(self.size, self.quality, self.format)
+
+    def fingerprint(self) -> str:
+        """The sha256 of its content."""
+        return hashlib.sha256(json.dumps(self.model_dump()).encode()).hexdigest()
+
+
+def read_index(folder: Path) -> Index:
     """The content of `index.json`. Raises PipelineError where it is missing or damaged."""
     path = folder / "index.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return load_record(Index, path)
     except FileNotFoundError:
         raise PipelineError(f"{folder} holds no index.json; run `pipeline shard` first.") from None
     except ValueError as error:
-        raise PipelineError(f"{path} is damaged ({error}); run `pipeline shard` again.") from error
+        raise PipelineError(
+            f"{path} is damaged ({what_is_wrong(error)}); run `pipeline shard` again."
+        ) from error
 
 
 def read_rows(folder: Path, columns: list[str]) -> pa.Table:
@@ -43,7 +82,6 @@ def read_rows(folder: Path, columns: list[str]) -> pa.Table:
         with path.open("rb") as file:
             return pq.read_table(file, columns=columns)
     except (pa.ArrowException, OSError) as error:
-        reason = " ".join(str(error).split())
         raise PipelineError(
-            f"{path} cannot be read ({reason}); run `pipeline shard` again."
+            f"{path} cannot be read ({one_line(error)}); run `pipeline shard` again."
         ) from error

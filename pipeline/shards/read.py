@@ -14,20 +14,21 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.attributes import CELEBA_ORDER
+from pipeline.dataset.arrow import numbers
 from pipeline.dataset.codec import BadImage, decode_crop
-from pipeline.dataset.labels import label_matrix, numbers
+from pipeline.dataset.labels import label_matrix
 from pipeline.engines import available_cpus
 from pipeline.errors import PipelineError
 from pipeline.shards.files import ShardFiles
 from pipeline.shards.foreign import index_foreign, is_foreign
-from pipeline.shards.index import INDEX_SCHEMA, read_index, read_rows
+from pipeline.shards.index import Index, read_index, read_rows
+from pipeline.shards.sample import INDEX_SCHEMA
 
 BATCHES_AHEAD = 3
 """Batches being decoded while the newest one is used."""
@@ -68,15 +69,16 @@ class ShardReader:
         index, table = _read_split(folder, split)
         if not len(table):
             raise PipelineError(f"{folder} holds no samples of the split {split!r}.")
-        try:
-            self.size: int = index["size"]
-            """Side of the crops, px."""
-            records = {shard["name"]: shard for shard in index["shards"][split]}
-        except (KeyError, TypeError) as error:
-            raise _odd_index(folder, repr(error)) from error
-        shards = pc.index_in(table["shard"], pa.array(records, pa.string()))
+        self.size = index.size
+        """Side of the crops, px."""
+        listed = index.shards.get(split, [])
+        names = pa.array([shard.name for shard in listed], pa.string())
+        shards = pc.index_in(table["shard"], names)
         if shards.null_count:
-            raise _odd_index(folder, "it lacks a shard of index.parquet")
+            raise PipelineError(
+                f"{folder / 'index.json'} is damaged (it lacks a shard of index.parquet);"
+                " run `pipeline shard` again."
+            )
         self.folder, self.split = folder, split
         self.threads = threads or available_cpus()
         self.keys: list[str] = table["key"].to_pylist()
@@ -86,8 +88,8 @@ class ShardReader:
         self._shard: np.ndarray = numbers(shards)
         self._offset: np.ndarray = numbers(table["offset"])
         self._length: np.ndarray = numbers(table["length"])
-        self._crc32 = numbers(table["crc32"]) if "crc32" in table.column_names else None
-        self._files = ShardFiles(folder, list(records.values()))
+        self._crc32 = None if table["crc32"].null_count else numbers(table["crc32"])
+        self._files = ShardFiles(folder, listed)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -160,16 +162,10 @@ def _finish(begun: tuple[Batch, list[Future[None]]]) -> Batch:
     return batch
 
 
-def _read_split(folder: Path, split: str) -> tuple[dict[str, Any], pa.Table]:
+def _read_split(folder: Path, split: str) -> tuple[Index, pa.Table]:
     """The folder's index.json and the split's rows of index.parquet, or their like."""
     if is_foreign(folder):
         return index_foreign(folder, split)
     index = read_index(folder)
     table = read_rows(folder, INDEX_SCHEMA.names)
     return index, table.filter(pc.field("split") == split)
-
-
-def _odd_index(folder: Path, reason: str) -> PipelineError:
-    return PipelineError(
-        f"{folder / 'index.json'} is damaged ({reason}); run `pipeline shard` again."
-    )

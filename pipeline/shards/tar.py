@@ -7,7 +7,8 @@ than the standard library's and gives the same bytes.
 
 import hashlib
 import tarfile
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 BLOCK = 512
@@ -29,6 +30,24 @@ _HEADER = b"".join(
 )
 WRITE_AT_ONCE = 1 << 20
 """Bytes that wait to be hashed and written together."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What an index says of a tar. Raises ValueError for a name that leaves the folder."""
+
+    name: str
+    samples: int
+    bytes: int
+    sha256: str | None = None
+    """None where others made the tar."""
+
+    def __post_init__(self) -> None:
+        path = PurePosixPath(self.name)
+        if path.is_absolute() or ".." in path.parts or "\\" in self.name or path.suffix != ".tar":
+            raise ValueError("the name of a shard ends in .tar and stays inside its folder")
+        if self.samples < 0 or self.bytes < 0:
+            raise ValueError("a shard has neither samples nor bytes below 0")
 
 
 def header(name: str, size: int) -> bytes:

@@ -1,6 +1,6 @@
 """Where faces come from. Each source turns its own world into raw parquet rows."""
 
-from pipeline.dataset.raw import Source
+from pipeline.dataset.raw_writer import Source
 from pipeline.params import Params
 
 

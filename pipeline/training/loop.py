@@ -22,7 +22,7 @@ from pipeline.network.model import Architecture, FaceAttributes
 from pipeline.network.pretrained import initialise
 from pipeline.params import Augment, Train
 from pipeline.progress import Progress
-from pipeline.shards.foreign import describe
+from pipeline.shards.foreign import index_of
 from pipeline.shards.order import cut, epoch_order
 from pipeline.shards.read import ShardReader
 from pipeline.training import processes
@@ -88,7 +88,7 @@ def train(
                     settings.model_dump(exclude={"checkpoint"}),
                     augmentation.model_dump(),
                     origin,
-                    describe(shards),
+                    index_of(shards).model_dump(),
                 )
             )
         )

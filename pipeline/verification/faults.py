@@ -9,7 +9,8 @@ from typing import NamedTuple
 import pyarrow as pa
 from pydantic import ValidationError
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, one_line
+from pipeline.records import what_is_wrong
 
 LONGEST_LINE = 1000
 
@@ -48,11 +49,9 @@ class Notes:
         except FileNotFoundError:
             self.add(path.name, "is missing")
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            self.add(path.name, f"is damaged ({place}: {first['msg']})")
+            self.add(path.name, f"is damaged ({what_is_wrong(error)})")
         except (PipelineError, pa.ArrowException, OSError, ValueError) as error:
-            self.add(path.name, f"cannot be read ({' '.join(str(error).split())})")
+            self.add(path.name, f"cannot be read ({one_line(error)})")
 
     def faults(self) -> list[Fault]:
         """Sorted; a sample's faults in one, a file's one by one."""

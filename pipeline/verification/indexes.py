@@ -6,78 +6,33 @@ Nothing of images is read here. Every index is taken for hostile until pydantic 
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, Field, StringConstraints
 
 from pipeline.attributes import CELEBA_ORDER
-from pipeline.shards.index import INDEX_SCHEMA
+from pipeline.dataset.keys import stem
+from pipeline.dataset.raw_index import RawFile, RawIndex
+from pipeline.records import Record, load_record
+from pipeline.shards.index import Index
+from pipeline.shards.sample import INDEX_SCHEMA
 from pipeline.verification.faults import Notes
-from pipeline.verification.shard import stem
-
-LARGEST_INDEX = 100 << 20
-"""Bytes read at most of a JSON file beside the data."""
 
 BESIDE = {"README.md", "croissant.json"}
 """The dataset's card, which no index lists."""
 
-Split = Annotated[str, StringConstraints(pattern=r"^[a-z]+$")]
-Count = Annotated[int, Field(ge=0)]
-ShardName = Annotated[str, StringConstraints(pattern=r"^[a-z]+-\d{6,}\.tar$")]
-RawName = Annotated[str, StringConstraints(pattern=r"^[a-z]+-\d{5}-of-\d{5}\.parquet$")]
-Model = TypeVar("Model", bound=BaseModel)
 Span = tuple[int, int]
 """First and last (exclusive) of a shard's rows of index.parquet."""
 
 
-class RawRecord(BaseModel):
-    """What source.json says of a raw file."""
-
-    rows: Count
-    bytes: Count
-    sha256: str
-
-
-class _Source(BaseModel):
-    counts: dict[Split, Count]
-    files: dict[RawName, RawRecord]
-
-
-class ShardRecord(BaseModel):
-    """What index.json says of a shard."""
-
-    name: ShardName
-    samples: Count
-    bytes: Count
-    sha256: str
-
-
-class Index(BaseModel):
-    """What is read of index.json."""
-
-    raw_sha256: dict[str, str]
-    attributes: list[str]
-    size: Annotated[int, Field(ge=1, le=4096)]
-    quality: int
-    format: Literal["jpg", "png", "webp"]
-    counts: dict[Split, Count]
-    quarantine: list[dict[str, str]]
-    shards: dict[Split, list[ShardRecord]]
-
-    def samples(self, split: str) -> int:
-        return sum(shard.samples for shard in self.shards.get(split, []))
-
-
-class _Info(BaseModel):
+class _Info(Record):
     splits: dict[str, dict[str, object]]
 
 
-def check_source(folder: Path, notes: Notes) -> dict[str, RawRecord]:
+def check_source(folder: Path, notes: Notes) -> dict[str, RawFile]:
     """Compare source.json with itself and its folder; returns the raw files that it lists."""
     with notes.reading(folder / "source.json"):
-        source = _load(_Source, folder / "source.json")
+        source = load_record(RawIndex, folder / "source.json")
         for split, count in source.counts.items():
             rows = sum(f.rows for name, f in source.files.items() if name.startswith(f"{split}-"))
             if rows != count:
@@ -98,12 +53,12 @@ def check_index(
     """
     spans: dict[str, Span] = {}
     with notes.reading(folder / "index.json"):
-        index = _load(Index, folder / "index.json")
-        names = [shard.name for listed in index.shards.values() for shard in listed]
+        index = load_record(Index, folder / "index.json")
+        names = [shard.name for shard in index.tars()]
         _note_extra_files(folder, "index.json", ["index.parquet", "_info.json", *names], notes)
         _compare_counts(index, names, notes)
         with notes.reading(folder / "_info.json"):
-            _compare_info(_load(_Info, folder / "_info.json"), index, notes)
+            _compare_info(load_record(_Info, folder / "_info.json"), index, notes)
         if (raw / "source.json").exists():
             _compare_with_source(index, raw, notes)
         with notes.reading(folder / "index.parquet"):
@@ -140,12 +95,12 @@ def _compare_info(info: _Info, index: Index, notes: Notes) -> None:
 def _compare_with_source(index: Index, raw: Path, notes: Notes) -> None:
     """Note a stale index, and images that neither shards nor quarantine account for."""
     with notes.reading(raw / "source.json"):
-        source = _load(_Source, raw / "source.json")
+        source = load_record(RawIndex, raw / "source.json")
         now = {name: file.sha256 for name, file in source.files.items()}
         stale = {name for name, _ in index.raw_sha256.items() ^ now.items()}
         for name in stale:
             notes.add("index.json", f"is stale: {name} is another one now, by its sha256")
-        left_out = Counter(bad.get("split") for bad in index.quarantine)
+        left_out = Counter(image.split for image in index.quarantine)
         for split, count in source.counts.items():
             held = index.samples(split) + left_out[split]
             if held != count and not stale:
@@ -157,7 +112,7 @@ def _compare_rows(path: Path, index: Index, quick: bool, notes: Notes) -> dict[s
     """Compare index.parquet with index.json; returns where each shard's rows are, unless quick."""
     table = _read_rows(path, index, ["split", "shard"] if quick else None)
     splits = {shard.name: split for split, listed in index.shards.items() for shard in listed}
-    expected = {shard.name: shard.samples for listed in index.shards.values() for shard in listed}
+    expected = {shard.name: shard.samples for shard in index.tars()}
     expected |= {f"split {split}": index.samples(split) for split in index.shards}
     counted = _counts(table["shard"])
     counted |= {f"split {split}": count for split, count in _counts(table["split"]).items()}
@@ -171,8 +126,8 @@ def _compare_rows(path: Path, index: Index, quick: bool, notes: Notes) -> dict[s
     for key, times in keys.items():
         if times > 1:
             notes.add(path.name, f"has {times:,} rows", key)
-    for bad in index.quarantine:
-        if (key := stem(bad.get("name", ""))) in keys:
+    for image in index.quarantine:
+        if (key := stem(image.name)) in keys:
             notes.add(path.name, "is there, though in quarantine", key)
     spans: dict[str, Span] = {}
     columns = (table[name].to_pylist() for name in ("key", "split", "shard"))
@@ -200,12 +155,6 @@ def _read_rows(path: Path, index: Index, columns: list[str] | None) -> pa.Table:
         if table[name].null_count and name != "celeb_id":
             raise ValueError(f"it has nulls in {name}")
     return table
-
-
-def _load(model: type[Model], path: Path) -> Model:
-    if path.stat().st_size > LARGEST_INDEX:
-        raise ValueError(f"it has {path.stat().st_size:,} bytes")
-    return model.model_validate_json(path.read_bytes())
 
 
 def _note_extra_files(folder: Path, index: str, listed: Iterable[str], notes: Notes) -> None:

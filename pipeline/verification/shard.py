@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset.codec import BadImage, CropSettings, decode_crop
+from pipeline.dataset.keys import stem
 from pipeline.dataset.labels import label_matrix
 from pipeline.shards.tar import BLOCK, RECORD, Member, padded, parse_header
 from pipeline.verification.faults import Notes
@@ -29,7 +30,9 @@ LARGEST_JSON = 64 << 10
 MOST_STRANGERS = 1000
 
 
-class Sample(BaseModel, strict=True):
+class SampleFile(BaseModel, strict=True):
+    """What `<key>.json` holds, in this order."""
+
     attributes: list[int]
     celeb_id: int | None
     path: str
@@ -159,7 +162,7 @@ class ShardInspector:
 
     def _json_texts(self, data: bytes, row: int) -> Iterator[str]:
         try:
-            sample = Sample.model_validate_json(data)
+            sample = SampleFile.model_validate_json(data)
         except ValidationError as error:
             yield f"json is damaged ({error.errors()[0]['msg']})"
             return
@@ -227,8 +230,3 @@ def _image_shape(data: bytes, kind: str) -> tuple[int, int]:
         width, height = image.size
         image.verify()
     return height, width
-
-
-def stem(name: str) -> str:
-    """The key in a file name, without asking whether it is a good one."""
-    return name.rpartition("/")[2].rpartition(".")[0]

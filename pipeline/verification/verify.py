@@ -17,12 +17,15 @@ import pyarrow.parquet as pq
 from pipeline import engines
 from pipeline.dataset.codec import BadImage, CropSettings
 from pipeline.dataset.crops import decode_portrait
+from pipeline.dataset.keys import stem
 from pipeline.dataset.raw import ROWS_AT_ONCE, named_images, open_parquet
+from pipeline.dataset.raw_index import RawFile
 from pipeline.files import sha256_of
 from pipeline.progress import Progress
+from pipeline.shards.tar import Shard
 from pipeline.verification.faults import Fault, Notes
-from pipeline.verification.indexes import RawRecord, ShardRecord, Span, check_index, check_source
-from pipeline.verification.shard import ShardInspector, stem
+from pipeline.verification.indexes import Span, check_index, check_source
+from pipeline.verification.shard import ShardInspector
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class RawUnit:
     """One raw file and what source.json says of it."""
 
     path: Path
-    record: RawRecord
+    record: RawFile
 
     @property
     def samples(self) -> int:
@@ -80,7 +83,7 @@ class ShardUnit:
     """One shard and what the indexes say of it."""
 
     path: Path
-    record: ShardRecord
+    record: Shard
     crop: CropSettings
     span: Span | None
     """Its rows of index.parquet, first and last (exclusive); None where that cannot be read."""
@@ -154,12 +157,10 @@ def _shard_units(folder: Path, raw: Path, quick: bool, notes: Notes) -> list[Sha
     index, spans = check_index(folder, raw, quick, notes)
     if index is None:
         return []
-    crop = CropSettings(index.size, index.quality, index.format)
-    return [
-        ShardUnit(folder / shard.name, shard, crop, spans.get(shard.name))
-        for listed in index.shards.values()
-        for shard in listed
-    ]
+    with notes.reading(folder / "index.json"):
+        crop = index.crop_settings()
+        return [ShardUnit(folder / s.name, s, crop, spans.get(s.name)) for s in index.tars()]
+    return []
 
 
 def _read_span(path: Path, span: Span) -> pa.Table:

@@ -9,8 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.attributes import CELEBA_ORDER
-from pipeline.dataset import raw as raw_module
-from pipeline.dataset.raw import SCHEMA, raw_files, read_labels, read_source, write_raw
+from pipeline.dataset import raw_writer
+from pipeline.dataset.raw import SCHEMA, raw_files, read_labels
+from pipeline.dataset.raw_index import read_source
+from pipeline.dataset.raw_writer import write_raw
 from pipeline.errors import PipelineError
 from pipeline.files import sha256_of
 from pipeline.sources.synthetic.source import SyntheticSource
@@ -29,11 +31,11 @@ def test_the_hub_library_opens_it_with_pictures(raw, tmp_path):
 
 def test_source_json_tells_counts_and_hashes(raw):
     record = read_source(raw)
-    assert record["counts"] == COUNTS
-    for name, file in record["files"].items():
-        assert sha256_of(raw / name) == file["sha256"]
-        assert pq.read_metadata(raw / name).num_rows == file["rows"]
-    assert "licence" in record
+    assert record.counts == COUNTS
+    for name, file in record.files.items():
+        assert sha256_of(raw / name) == file.sha256
+        assert pq.read_metadata(raw / name).num_rows == file.rows
+    assert record.licence
 
 
 def test_same_seed_same_bytes(raw, tmp_path):
@@ -42,8 +44,8 @@ def test_same_seed_same_bytes(raw, tmp_path):
 
 
 def test_files_and_row_groups_are_cut_in_order(raw, tmp_path, monkeypatch):
-    monkeypatch.setattr(raw_module, "ROWS_PER_FILE", 20)
-    monkeypatch.setattr(raw_module, "ROWS_PER_GROUP", 8)
+    monkeypatch.setattr(raw_writer, "ROWS_PER_FILE", 20)
+    monkeypatch.setattr(raw_writer, "ROWS_PER_GROUP", 8)
     write_raw(SyntheticSource(**COUNTS, seed=3, workers=1), tmp_path / "cut")
     files = raw_files(tmp_path / "cut")
     assert [len(paths) for paths in files.values()] == [3, 1, 1]
@@ -69,7 +71,7 @@ def test_labels_are_read_without_the_images(raw, tmp_path, monkeypatch):
 
 
 def test_a_missing_part_is_named(raw, tmp_path, monkeypatch):
-    monkeypatch.setattr(raw_module, "ROWS_PER_FILE", 20)
+    monkeypatch.setattr(raw_writer, "ROWS_PER_FILE", 20)
     folder = tmp_path / "raw"
     write_raw(SyntheticSource(**COUNTS, seed=3, workers=1), folder)
     (folder / "train-00001-of-00003.parquet").unlink()

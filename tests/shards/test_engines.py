@@ -17,7 +17,7 @@ from pipeline.dataset.crops import decode_portrait, square_crop
 from pipeline.errors import PipelineError
 from pipeline.shards.index import read_index
 from pipeline.shards.order import cut
-from pipeline.shards.pack import ShardSettings, ShardTask
+from pipeline.shards.plan import ShardSettings, ShardTask
 from pipeline.shards.read import ShardReader
 from pipeline.shards.write import write_shards
 from tests.support.project import COUNTS
@@ -64,7 +64,7 @@ def test_quality_decides_the_size(raw, shards, tmp_path):
     settings = ShardSettings(CropSettings(64, quality=40), 20)
     write_shards(raw, tmp_path / "s", settings, engine="threads")
     coarse, fine = (
-        sum(shard["bytes"] for shard in read_index(folder)["shards"]["train"])
+        sum(shard.bytes for shard in read_index(folder).shards["train"])
         for folder in (tmp_path / "s", shards)
     )
     assert coarse < 0.8 * fine
@@ -101,12 +101,12 @@ def test_quarantine_leaves_bad_images_out_and_lists_them(raw, tmp_path):
     spoiled = spoil(raw, tmp_path / "spoiled", k000005=b"\xff\xd8no", k000070=b"GIF89a")
     settings = replace(SETTINGS, on_error="quarantine", most_bad=0.05)
     index = write_shards(spoiled, tmp_path / "s", settings, engine="threads")
-    listed = {image["name"]: image for image in index["quarantine"]}
+    listed = {image.name: image for image in index.quarantine}
     assert listed.keys() == {"000005.jpg", "000070.jpg"}
-    assert listed["000070.jpg"]["split"] == "test"
-    assert "is not a JPEG but a GIF" in listed["000070.jpg"]["reason"]
-    assert index["counts"] == {"train": 47, "valid": 16, "test": 19}
-    assert json.loads((tmp_path / "s/index.json").read_text()) == index
+    assert listed["000070.jpg"].split == "test"
+    assert "is not a JPEG but a GIF" in listed["000070.jpg"].reason
+    assert index.counts == {"train": 47, "valid": 16, "test": 19}
+    assert json.loads((tmp_path / "s/index.json").read_text()) == index.model_dump()
     with ShardReader(tmp_path / "s", "train") as reader:
         assert len(reader) == 47 and "000005" not in reader.keys
         assert sum(len(b.rows) for b in reader.batches(cut(np.arange(47), 10))) == 47
@@ -125,7 +125,7 @@ def test_a_shard_of_bad_images_alone_is_an_empty_tar(raw, tmp_path):
     spoiled = spoil(raw, tmp_path / "spoiled", **every)
     settings = replace(SETTINGS, on_error="quarantine", most_bad=0.5)
     index = write_shards(spoiled, tmp_path / "s", settings, workers=1)
-    assert [shard["samples"] for shard in index["shards"]["train"]] == [20, 20, 0]
+    assert [shard.samples for shard in index.shards["train"]] == [20, 20, 0]
 
 
 def test_raw_and_shards_may_lie_behind_an_fsspec_url(raw, shards):

@@ -155,7 +155,7 @@ def test_indexes_that_disagree_are_damaged(copied):
         ShardReader(copied, "train")
     del index["shards"]
     (copied / "index.json").write_text(json.dumps(index))
-    with pytest.raises(PipelineError, match=r"index.json is damaged \(KeyError\('shards'"):
+    with pytest.raises(PipelineError, match=r"index.json is damaged \(shards: Field required"):
         ShardReader(copied, "train")
 
 

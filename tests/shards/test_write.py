@@ -19,12 +19,14 @@ import webdataset
 from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset.codec import CropSettings
 from pipeline.dataset.crops import square_crop
-from pipeline.dataset.raw import write_raw
+from pipeline.dataset.keys import key_of
+from pipeline.dataset.raw_writer import write_raw
 from pipeline.errors import PipelineError
 from pipeline.files import sha256_of
 from pipeline.shards.index import read_index
-from pipeline.shards.pack import ShardSettings, is_packed, key_of, pack_shard
-from pipeline.shards.write import plan_shards, write_shards
+from pipeline.shards.pack import is_packed, pack_shard
+from pipeline.shards.plan import ShardSettings, plan_shards
+from pipeline.shards.write import write_shards
 from pipeline.sources.folder.source import FolderSource
 from pipeline.sources.synthetic.source import SyntheticSource
 from tests.support.project import CELEBA_SAMPLE, COUNTS, ROOT, real_sample
@@ -34,8 +36,8 @@ from tests.support.shards import SETTINGS, hashes, raw_rows, spoil
 def test_webdataset_reads_every_sample_with_its_labels(raw, shards):
     index, expected = read_index(shards), raw_rows(raw)
     seen = {}
-    for split, listed in index["shards"].items():
-        urls = [str(shards / shard["name"]) for shard in listed]
+    for split, listed in index.shards.items():
+        urls = [str(shards / shard.name) for shard in listed]
         for sample in webdataset.WebDataset(urls, shardshuffle=False):
             seen[sample["__key__"]] = (split, sample)
     assert seen.keys() == expected.keys()
@@ -62,14 +64,14 @@ def test_members_are_plain_sorted_and_dated_zero(shards):
 
 def test_the_indexes_tell_the_truth(shards):
     index = read_index(shards)
-    assert index["counts"] == COUNTS
-    assert [len(index["shards"][split]) for split in COUNTS] == [3, 1, 1]
+    assert index.counts == COUNTS
+    assert [len(index.shards[split]) for split in COUNTS] == [3, 1, 1]
     table = pq.read_table(shards / "index.parquet")
     assert len(table) == sum(COUNTS.values())
-    for listed in index["shards"].values():
+    for listed in index.shards.values():
         for shard in listed:
-            assert sha256_of(shards / shard["name"]) == shard["sha256"]
-            assert (shards / shard["name"]).stat().st_size == shard["bytes"]
+            assert sha256_of(shards / shard.name) == shard.sha256
+            assert (shards / shard.name).stat().st_size == shard.bytes
     for row in table.to_pylist()[::7]:
         with (shards / row["shard"]).open("rb") as file:
             file.seek(row["offset"])
@@ -88,10 +90,10 @@ def test_every_engine_gives_the_same_bytes(raw, shards, tmp_path, engine, worker
 
 
 def test_the_cut_of_raw_files_does_not_show(raw, shards, tmp_path, monkeypatch):
-    from pipeline.dataset import raw as raw_module
+    from pipeline.dataset import raw_writer
 
-    monkeypatch.setattr(raw_module, "ROWS_PER_FILE", 13)
-    monkeypatch.setattr(raw_module, "ROWS_PER_GROUP", 5)
+    monkeypatch.setattr(raw_writer, "ROWS_PER_FILE", 13)
+    monkeypatch.setattr(raw_writer, "ROWS_PER_GROUP", 5)
     write_raw(SyntheticSource(**COUNTS, seed=3, workers=1), tmp_path / "raw")
     write_shards(tmp_path / "raw", tmp_path / "shards", SETTINGS, workers=1)
     ours, theirs = hashes(tmp_path / "shards"), hashes(shards)
@@ -116,7 +118,7 @@ KILLED = """
 import os, signal, sys, threading
 from pathlib import Path
 from pipeline.dataset.codec import CropSettings
-from pipeline.shards.pack import ShardSettings
+from pipeline.shards.plan import ShardSettings
 from pipeline.shards.write import write_shards
 threading.Timer(float(sys.argv[3]), os.kill, (os.getpid(), signal.SIGKILL)).start()
 raw, folder = map(Path, sys.argv[1:3])
@@ -133,9 +135,12 @@ def test_sigkill_at_20_random_moments_then_again_gives_the_same_bytes(raw, tmp_p
     killed = 0
     while killed < 20:
         moment = str(moments.uniform(0.001, 0.06))
-        code = subprocess.run(
-            [sys.executable, "-c", KILLED, raw, again, moment], cwd=ROOT, stderr=subprocess.DEVNULL
-        ).returncode
+        done = subprocess.run(
+            [sys.executable, "-c", KILLED, raw, again, moment],
+            cwd=ROOT, capture_output=True, text=True,
+        )  # fmt: skip
+        code = done.returncode
+        assert code in (0, -signal.SIGKILL), done.stderr
         killed += code == -signal.SIGKILL
         if code == 0:  # it got to the end before: it must be whole, and the next one begins anew
             assert hashes(again) == hashes(whole)
@@ -186,8 +191,9 @@ def peak():
 import numpy, pyarrow.parquet, simplejpeg
 libraries = peak()
 from pipeline.dataset.codec import CropSettings
-from pipeline.shards.pack import ShardSettings, pack_shard
-from pipeline.shards.write import plan_shards
+from pipeline.shards.pack import pack_shard
+from pipeline.shards.plan import ShardSettings
+from pipeline.shards.plan import plan_shards
 raw, folder = map(Path, sys.argv[1:])
 for task in plan_shards(raw, folder, ShardSettings(CropSettings(178), 20)):
     assert pack_shard(task).samples

@@ -91,7 +91,7 @@ def flipped_byte(folder: Path, rng: random.Random) -> Planted:
 
 
 def extra_file(folder: Path, rng: random.Random) -> Planted:
-    name = rng.choice(["train-000003.tar", "notes.txt", ".hidden", "test-000000.tar.mark.json"])
+    name = rng.choice(["train-000003.tar", "notes.txt", ".hidden", "test-000000.tar.mark.arrow"])
     (folder / name).write_bytes(rng.randbytes(rng.randrange(3000)))
     return [(name, "", "is not in index.json")]
 

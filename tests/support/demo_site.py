@@ -14,7 +14,7 @@ from pipeline.apps import site
 from pipeline.apps.predictor import open_predictor, predict_files
 from pipeline.apps.server import SiteServer
 from pipeline.errors import PipelineError
-from pipeline.export.to_onnx import export
+from pipeline.export.to_onnx import export_onnx
 from pipeline.files import write_json
 from tests.support import film
 from tests.support.networks import ABOUT, SMALL, lively
@@ -22,7 +22,7 @@ from tests.support.networks import ABOUT, SMALL, lively
 
 def export_small(folder: Path) -> Path:
     """The ONNX file of a small network, its card beside it."""
-    export(lively(SMALL), folder / "FaceAttributes.onnx", ABOUT)
+    export_onnx(lively(SMALL), folder / "FaceAttributes.onnx", ABOUT)
     write_json(
         folder / "FaceAttributes.json", ABOUT.card("FaceAttributes", SMALL.image_size, files={})
     )

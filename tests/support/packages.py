@@ -20,9 +20,8 @@ def model() -> FaceAttributes:
 @pytest.fixture(scope="session")
 def package(model: FaceAttributes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The network in Core ML, fp16. Read only."""
-    pytest.importorskip("coremltools", reason="needs the extra `export`")
     path = tmp_path_factory.mktemp("coreml") / "FaceAttributes.mlpackage"
-    to_coreml.export(model, path, ABOUT)
+    to_coreml.export_coreml(model, path, ABOUT)
     return path
 
 
@@ -38,8 +37,6 @@ def variants(package: Path) -> dict[to_coreml.Variant, Path]:
 @pytest.fixture(scope="session")
 def onnx_file(model: FaceAttributes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The network in ONNX, alone in its folder. Read only."""
-    for name in ("onnx", "onnxruntime", "onnxscript"):
-        pytest.importorskip(name, reason="needs the extra `export`")
     path = tmp_path_factory.mktemp("onnx") / "FaceAttributes.onnx"
-    to_onnx.export(model, path, ABOUT)
+    to_onnx.export_onnx(model, path, ABOUT)
     return path

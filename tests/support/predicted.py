@@ -1,6 +1,8 @@
 """Made-up labels, and the predictions of a made-up network."""
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.attributes import MODEL_ORDER, SPLITS
 from pipeline.dataset.labels import Labels
@@ -41,3 +43,17 @@ def random_labels(seed: int = 0) -> dict[str, Labels]:
         split: Labels(rng.random((n, 40)) < rates, rng.integers(0, 30, n) + 100 * i)
         for i, (split, n) in enumerate(zip(SPLITS, (900, 200, 300), strict=True))
     }
+
+
+def tied(
+    seed: int, samples: int, rate: float, attributes: int = 3
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities with many ties, some 0, 1/2 or 1, and labels, [samples, attributes]."""
+    rng = np.random.default_rng(seed)
+    shape = samples, attributes
+    return rng.integers(0, 9, shape) / 8, rng.random(shape) < rate
+
+
+tied_cases = given(
+    st.integers(0, 2**32 - 1), st.integers(1, 60), st.sampled_from([0.0, 0.05, 0.5, 1.0])
+)

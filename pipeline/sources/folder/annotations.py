@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from pipeline.attributes import CELEBA_ORDER
-from pipeline.dataset.labels import numbers
+from pipeline.dataset.arrow import numbers
 from pipeline.errors import PipelineError
 
 _LABELS = {b"-1": False, b"0": False, b"1": True}

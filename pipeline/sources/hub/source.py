@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.attributes import CELEBA_ORDER, SPLITS
+from pipeline.dataset.keys import is_key
 from pipeline.dataset.raw import IMAGE, SCHEMA
 from pipeline.errors import PipelineError, one_line
 from pipeline.sources.celeba import LARGEST_IMAGE, LICENCE
@@ -22,7 +23,6 @@ from pipeline.sources.hub.files import Hub, HubFile
 ROWS_PER_BATCH = 100
 READ_BUFFER = 1 << 20
 
-_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _MAGIC = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"RIFF": ".webp"}
 
 
@@ -134,7 +134,7 @@ class HubSource:
             for batch in self._read(file, ["image.path"], 10_000):
                 for path in pc.struct_field(batch["image"], "path").to_pylist():
                     key = _file_name(path or "").partition(".")[0]
-                    if key in seen or not _KEY.fullmatch(key):
+                    if key in seen or not is_key(key):
                         return False
                     seen.add(key)
         return True

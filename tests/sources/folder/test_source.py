@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.attributes import CELEBA_ORDER
-from pipeline.dataset.raw import raw_files, read_labels, write_raw
+from pipeline.dataset.raw import raw_files, read_labels
+from pipeline.dataset.raw_writer import write_raw
 from pipeline.errors import PipelineError
 from pipeline.sources.folder.source import FolderSource
 from tests.support.project import (
@@ -50,8 +51,8 @@ def official(celeba: Path) -> None:
 def test_every_layout_gives_the_same_rows(celeba, raw, tmp_path, layout):
     layout(celeba)
     record = write_raw(FolderSource(celeba), tmp_path / "raw")
-    assert record["counts"] == COUNTS
-    assert record["images"] == sum(COUNTS.values())
+    assert record.counts == COUNTS
+    assert record.images == sum(COUNTS.values())
     for ours, original in zip(
         (path for paths in raw_files(tmp_path / "raw").values() for path in paths),
         (path for paths in raw_files(raw).values() for path in paths),
@@ -68,7 +69,7 @@ def test_without_images_the_labels_are_taken(celeba, raw, tmp_path):
     shutil.rmtree(celeba / "Img")
     source = FolderSource(celeba)
     assert "no images, labels alone" in source.found()
-    assert write_raw(source, tmp_path / "raw")["images"] == 0
+    assert write_raw(source, tmp_path / "raw").images == 0
     for split, labels in read_labels(tmp_path / "raw").items():
         assert (labels.attributes == read_labels(raw)[split].attributes).all()
 

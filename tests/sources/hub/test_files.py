@@ -17,7 +17,7 @@ from huggingface_hub import constants, hf_hub_download
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.dataset.raw import write_raw
+from pipeline.dataset.raw_writer import write_raw
 from pipeline.errors import PipelineError
 from pipeline.sources.hub import files as hub
 from pipeline.sources.hub.files import Hub

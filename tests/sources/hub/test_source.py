@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.attributes import CELEBA_ORDER
-from pipeline.dataset.raw import SCHEMA, write_raw
+from pipeline.dataset.raw import SCHEMA
+from pipeline.dataset.raw_writer import write_raw
 from pipeline.errors import PipelineError
 from pipeline.sources.hub import source as hub_source
 from pipeline.sources.hub.source import HubSource
@@ -52,7 +53,7 @@ def test_every_form_gives_the_same_rows(server, source, raw, tmp_path, change, v
     assert opened.counts == COUNTS
     record = write_raw(opened, tmp_path / "raw")
     assert_same(tmp_path / "raw", raw)
-    assert record["images"] == sum(COUNTS.values())
+    assert record.images == sum(COUNTS.values())
 
 
 def test_the_layout_of_the_converted_branch_is_found(server, source):
@@ -65,14 +66,14 @@ def test_the_layout_of_the_converted_branch_is_found(server, source):
 def test_source_json_tells_where_from_and_nothing_of_this_machine(source, server, tmp_path):
     opened = source(revision="main")
     record = write_raw(opened, tmp_path / "raw")
-    assert record["repo"] == REPO
-    assert record["revision"] == COMMIT
-    assert "non-commercial" in record["licence"]
-    assert record["licence_on_the_hub"] == "celeba-dataset-release-agreement"
-    assert len(record["downloads"]) == 4
-    assert record["downloads"][TRAIN]["bytes"] == len(server.files[TRAIN])
-    assert str(tmp_path) not in json.dumps(record)
-    assert server.url not in json.dumps(record)
+    assert record.provenance["repo"] == REPO
+    assert record.provenance["revision"] == COMMIT
+    assert "non-commercial" in record.licence
+    assert record.provenance["licence_on_the_hub"] == "celeba-dataset-release-agreement"
+    assert len(record.provenance["downloads"]) == 4
+    assert record.provenance["downloads"][TRAIN]["bytes"] == len(server.files[TRAIN])
+    assert str(tmp_path) not in json.dumps(record.content())
+    assert server.url not in json.dumps(record.content())
     assert "84 images (named) in 4 parquet files" in opened.found()
 
 

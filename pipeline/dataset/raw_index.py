@@ -1,0 +1,71 @@
+"""`source.json` beside raw parquet: where the images come from, and what was written."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import JsonValue, StringConstraints, model_validator
+
+from pipeline.errors import PipelineError
+from pipeline.records import Count, Record, Split, load_record, what_is_wrong
+
+RawName = Annotated[str, StringConstraints(pattern=r"^[a-z]+-\d{5}-of-\d{5}\.parquet$")]
+
+
+class RawFile(Record):
+    """What source.json says of a raw file."""
+
+    rows: Count
+    bytes: Count
+    sha256: str
+
+
+class RawIndex(Record):
+    """The content of `source.json`: what the source says of itself, then what was written."""
+
+    provenance: dict[str, JsonValue]
+    """`source`, `licence`, and whatever else a source has to say, at the file's top level."""
+
+    counts: dict[Split, Count]
+    images: Count
+    """Rows that have an image."""
+
+    files: dict[RawName, RawFile]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, content: Any) -> Any:
+        if not isinstance(content, dict) or "provenance" in content:
+            return content
+        written = {name: content[name] for name in ("counts", "images", "files") if name in content}
+        said = {name: value for name, value in content.items() if name not in written}
+        for name in ("source", "licence"):
+            if not isinstance(said.get(name), str):
+                raise ValueError(f"it names no {name}")
+        return {"provenance": said, **written}
+
+    @property
+    def source(self) -> str:
+        return str(self.provenance["source"])
+
+    @property
+    def licence(self) -> str:
+        return str(self.provenance["licence"])
+
+    def content(self) -> dict[str, JsonValue]:
+        """As it stands in the file."""
+        return {**self.provenance, **self.model_dump(exclude={"provenance"})}
+
+
+def read_source(folder: Path) -> RawIndex:
+    """The content of `source.json`. Raises PipelineError where it is missing or damaged."""
+    path = folder / "source.json"
+    try:
+        return load_record(RawIndex, path)
+    except FileNotFoundError:
+        raise PipelineError(
+            f"{folder} holds no source.json; run `pipeline download` first."
+        ) from None
+    except ValueError as error:
+        raise PipelineError(
+            f"{path} is damaged ({what_is_wrong(error)}); run `pipeline download` again."
+        ) from error

@@ -1,0 +1,106 @@
+"""Raw parquet written, whatever source the faces come from."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import JsonValue
+
+from pipeline.dataset.raw import ROWS_PER_FILE, ROWS_PER_GROUP, SCHEMA
+from pipeline.dataset.raw_index import RawFile, RawIndex
+from pipeline.files import new_directory, sha256_of, write_json
+from pipeline.progress import Progress
+
+
+class Source(Protocol):
+    """Where faces come from: what `write_raw` asks of it. They live in `pipeline.sources`."""
+
+    counts: dict[str, int]
+    """Images per split, every split of `SPLITS` named."""
+
+    def found(self) -> str:
+        """One sentence on what is there."""
+
+    def provenance(self) -> dict[str, JsonValue]:
+        """Where the images come from, their revision and licence; goes into `source.json`."""
+
+    def batches(self, split: str) -> Iterator[pa.RecordBatch]:
+        """The rows of a split under SCHEMA, in the source's own order.
+
+        Raises PipelineError for whatever is wrong with the source, naming file and line.
+        """
+
+
+def write_raw(source: Source, folder: Path) -> RawIndex:
+    """Write every row of `source` as raw parquet under `folder`, replacing what was there.
+
+    Returns the content of `source.json`. Nothing appears under `folder` unless all of it does.
+    Raises PipelineError for whatever the source finds wrong.
+    """
+    with new_directory(folder) as partial:
+        files: dict[str, RawFile] = {}
+        with_images = 0
+        with Progress("download", sum(source.counts.values()), "images") as done:
+            for split, count in source.counts.items():
+                groups = _row_groups(source.batches(split))
+                for name, rows in _file_rows(split, count):
+                    with_images += _write_file(partial / name, rows, groups, done)
+                    size, sha256 = (partial / name).stat().st_size, sha256_of(partial / name)
+                    files[name] = RawFile(rows=rows, bytes=size, sha256=sha256)
+                if next(groups, None) is not None:
+                    raise ValueError(f"the source gave more than {count} rows of {split}")
+        index = RawIndex(
+            provenance=source.provenance(),
+            counts=dict(source.counts),
+            images=with_images,
+            files=files,
+        )
+        write_json(partial / "source.json", index.content())
+    return index
+
+
+def _file_rows(split: str, count: int) -> list[tuple[str, int]]:
+    """Name and rows of each file of a split."""
+    total = -(-count // ROWS_PER_FILE)
+    return [
+        (
+            f"{split}-{number:05d}-of-{total:05d}.parquet",
+            min(ROWS_PER_FILE, count - number * ROWS_PER_FILE),
+        )
+        for number in range(total)
+    ]
+
+
+def _write_file(path: Path, rows: int, groups: Iterator[pa.Table], done: Progress) -> int:
+    """Write `rows` rows, a row group in memory; returns how many have an image."""
+    with_images = 0
+    options = {
+        "compression": {"image.path": "zstd"},
+        "use_dictionary": False,
+    }  # JPEGs do not shrink any further
+    with pq.ParquetWriter(path, SCHEMA, **options) as file:
+        while rows:
+            group = next(groups, None)
+            if group is None:
+                raise ValueError(f"the source ended {rows} rows before its count")
+            file.write_table(group, row_group_size=ROWS_PER_GROUP)
+            with_images += len(group) - group["image"].null_count
+            rows -= len(group)
+            done(len(group))
+    return with_images
+
+
+def _row_groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Regroup record batches of any length into tables of a row group each, cut at file ends."""
+    waiting, room = SCHEMA.empty_table(), ROWS_PER_FILE
+    for batch in batches:
+        waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch], SCHEMA)])
+        while len(waiting) >= min(ROWS_PER_GROUP, room):
+            size = min(ROWS_PER_GROUP, room)
+            yield waiting.slice(0, size)
+            waiting = waiting.slice(size)
+            room = room - size or ROWS_PER_FILE
+    if len(waiting):
+        yield waiting

@@ -1,0 +1,40 @@
+"""The JSON files beside the data as typed records, read strictly and within a bound."""
+
+from pathlib import Path
+from typing import Annotated, Final, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from pipeline.errors import one_line
+
+LARGEST_RECORD: Final = 100 << 20
+"""Bytes read at most of one file."""
+
+Split = Annotated[str, StringConstraints(pattern=r"^[a-z]+$")]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Record(BaseModel):
+    """Every value of its own type; keys that are not named are ignored."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+
+Kind = TypeVar("Kind", bound=Record)
+
+
+def load_record(kind: type[Kind], path: Path) -> Kind:
+    """The record in a file. Raises FileNotFoundError, other OSErrors, and ValueError."""
+    size = path.stat().st_size
+    if size > LARGEST_RECORD:
+        raise ValueError(f"it has {size:,} bytes")
+    return kind.model_validate_json(path.read_bytes())
+
+
+def what_is_wrong(error: ValueError) -> str:
+    """What `load_record` found, in one line: the first value at fault and where it stands."""
+    if not isinstance(error, ValidationError):
+        return one_line(error)
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"{place}: {first['msg']}" if place else first["msg"]

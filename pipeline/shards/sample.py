@@ -1,0 +1,123 @@
+"""One sample: a row of raw parquet on its way into a tar, and what the index says of it there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.attributes import CELEBA_ORDER
+from pipeline.dataset.arrow import number_column, text_column
+from pipeline.dataset.labels import label_columns
+
+INDEX_SCHEMA: Final = pa.schema(
+    [
+        pa.field("key", pa.string()),
+        pa.field("split", pa.string()),
+        pa.field("shard", pa.string()),
+        pa.field("offset", pa.int64()),
+        pa.field("length", pa.int64()),
+        pa.field("crc32", pa.uint32()),
+        pa.field("celeb_id", pa.int64()),
+        *(pa.field(name, pa.bool_()) for name in CELEBA_ORDER),
+    ]
+)
+"""Of `index.parquet`, one row per sample: offset (in the tar), length (bytes) and crc32 are the
+image's."""
+
+
+class Sample(NamedTuple):
+    """An image with its labels."""
+
+    place: int
+    """In its shard."""
+
+    key: str
+    path: str
+    """The file name in the source."""
+
+    image: bytes | memoryview
+    """The file as it came, then its crop; empty once the crop lies in the tar."""
+
+    celeb_id: int | None
+    labels: bytes
+    """Bits in the order of the dataset, as `pack_labels` makes them."""
+
+    known: bytes | None = None
+    """Likewise, 1 where the label is known; None: all of them."""
+
+    offset: int = 0
+    """Of the image's first byte in the tar."""
+
+    length: int = 0
+    crc32: int | None = None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """An image that cannot be cropped."""
+
+    split: str
+    name: str
+    reason: str
+
+
+def pack_labels(matrix: np.ndarray) -> list[bytes]:
+    """bool [N, A] -> the bits of each row, the first label the highest bit of the first byte."""
+    return [row.tobytes() for row in np.packbits(matrix, axis=1)]
+
+
+def unpack_labels(rows: Sequence[bytes], labels: int) -> np.ndarray:
+    """What `pack_labels` packed -> bool [N, labels]."""
+    width = -(-labels // 8)
+    packed = np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), width)
+    return np.unpackbits(packed, axis=1, count=labels).view(bool)
+
+
+def sample_json(sample: Sample, labels: int = len(CELEBA_ORDER)) -> bytes:
+    """The `<key>.json` of a sample: `labels` values of 0, 1 or null (unknown), identity, path."""
+    values = _digits(sample.labels)[:labels]
+    if sample.known is not None:
+        known = _digits(sample.known)
+        listed = ", ".join(v if k == "1" else "null" for v, k in zip(values, known, strict=False))
+    else:
+        listed = ", ".join(values)
+    identity = "null" if sample.celeb_id is None else sample.celeb_id
+    return (
+        f'{{"attributes": [{listed}], "celeb_id": {identity}, "path": "{sample.path}"}}'
+    ).encode()
+
+
+def _digits(bits: bytes) -> str:
+    """The bits as text of 0 and 1, the first one first."""
+    return f"{int.from_bytes(bits):0{8 * len(bits)}b}"
+
+
+def index_rows(split: str, shard: str, samples: Sequence[Sample]) -> pa.Table:
+    """The rows of index.parquet for the samples of a shard, under INDEX_SCHEMA."""
+    labels = len(CELEBA_ORDER)
+    known = None
+    if any(sample.known is not None for sample in samples):
+        all_known = pack_labels(np.ones((1, labels), bool))[0]
+        known = unpack_labels([sample.known or all_known for sample in samples], labels)
+    crc32 = [sample.crc32 for sample in samples]
+    identities = [sample.celeb_id for sample in samples]
+    return pa.Table.from_arrays(
+        [
+            text_column([sample.key for sample in samples]),
+            text_column([split] * len(samples)),
+            text_column([shard] * len(samples)),
+            number_column(np.array([sample.offset for sample in samples], np.int64)),
+            number_column(np.array([sample.length for sample in samples], np.int64)),
+            _nullable(crc32, np.uint32),
+            _nullable(identities, np.int64),
+            *label_columns(unpack_labels([sample.labels for sample in samples], labels), known),
+        ],
+        schema=INDEX_SCHEMA,
+    )
+
+
+def _nullable(values: list[int | None], kind: type[np.integer]) -> pa.Array:
+    known = np.array([value is not None for value in values], bool)
+    return number_column(np.array([value or 0 for value in values], kind), known)
