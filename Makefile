@@ -17,11 +17,11 @@ help:  ## List the targets
 install: $(INSTALLED)  ## Create the environment .venv with everything pinned (7 GB, minutes)
 
 $(INSTALLED): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "error: Python 3.11 or newer is needed; say which with make PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+		|| { echo "error: Python 3.11, 3.12 or 3.13 is needed; say which with make PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[export,ray,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[ray,dev]'
 	@touch $@
 
 repro: $(INSTALLED)  ## Run the whole pipeline: faces, statistics, shards, network, evidence, export, report

@@ -1,4 +1,4 @@
-"""Every knob of params.yaml: its name, type and range. A section a class, the file a `Params`.
+"""Every knob of params.yaml: its name, type and range. Each section is a class.
 
 A wrong key, type or range is refused with one sentence naming the key, before anything is read
 or written. What a knob is for stands beside it in params.yaml.

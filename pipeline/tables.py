@@ -1,13 +1,16 @@
 """Tables as lists of rows: their columns as arrays, their names as words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Rows = Sequence[Mapping[str, Any]]
-"""A table as `csv.DictReader` or `json.load` returns it."""
+Row = dict[str, Any]
+"""A line of a table: column -> value, as the library makes it or `csv` and `json` read it."""
+
+Rows = Sequence[Row]
+"""A table that is read; who makes one gives a `list[Row]`."""
 
 
 def column(rows: Rows, key: str) -> NDArray[np.float64]:
@@ -22,4 +25,5 @@ def names(rows: Rows) -> list[str]:
 
 
 def readable(name: str) -> str:
+    """A name as people write it: `Big_Nose` -> `Big Nose`."""
     return name.replace("_", " ")

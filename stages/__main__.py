@@ -2,6 +2,7 @@
 
 import errno
 import sys
+from typing import Annotated
 
 import typer
 
@@ -26,7 +27,7 @@ app = typer.Typer(
     name="pipeline",
     help="Faces and labels in; crops, shards, a network, evidence and a file for a phone out.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",  # which fills paragraphs to the width of the terminal
 )
@@ -35,29 +36,50 @@ for stage in (download, stats, shard, train, evaluate, export):
 for command in (card, compare, demo, predict, profile, recipe, report, samples, verify):
     app.command(rich_help_panel="Beside them")(command)
 
-_MENDS = {
+WHAT_TO_DO = {
     errno.ENOSPC: "make room on the disk",
     errno.EDQUOT: "make room within your quota",
     errno.EFBIG: "raise the limit on the size of files (`ulimit -f`)",
     errno.EACCES: "give yourself the right to write there",
     errno.EROFS: "work in a folder that can be written to",
 }
-"""What a user can do about what an operating system refuses."""
+"""What a user can do where the operating system refuses."""
+
+
+def print_version(wanted: bool) -> None:
+    """Print name and version and end, if that is wanted."""
+    if wanted:
+        from importlib import metadata
+
+        print("face-attributes", metadata.version("face-attributes"))
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Options that stand before a command."""
 
 
 def main() -> None:
-    """Run the command line; what a user can mend is one sentence and exit code 1."""
+    """Run the command line; what a user can put right is one sentence and exit code 1."""
     try:
         app()
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
-        if error.errno not in _MENDS:
+        if error.errno not in WHAT_TO_DO:
             raise
         place = f"{error.filename}: " if error.filename else ""
         reason = " ".join((error.strerror or str(error)).split())
-        print(f"error: {place}{reason}; {_MENDS[error.errno]} and run again.", file=sys.stderr)
+        print(f"error: {place}{reason}; {WHAT_TO_DO[error.errno]} and run again.", file=sys.stderr)
         sys.exit(1)
 
 

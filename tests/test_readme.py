@@ -30,7 +30,8 @@ def snippet(language: str) -> str:
 
 
 def test_swift_uses_the_names_of_the_package(package):
-    ct = pytest.importorskip("coremltools", reason="needs the extra `export`")
+    import coremltools as ct
+
     spec = ct.models.MLModel(str(package), skip_model_load=True).get_spec()
     code = snippet("swift")
     # Xcode names the class after the package, and its properties after inputs and outputs.

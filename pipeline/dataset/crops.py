@@ -62,7 +62,7 @@ def square_crop(image: np.ndarray, size: int) -> np.ndarray:
     square = image[top : top + side, left : left + side]
     if side == size:
         return np.ascontiguousarray(square)
-    import cv2  # only where it is needed: see pipeline.codec
+    import cv2  # only where it is needed: see pipeline.dataset.codec
 
     method = cv2.INTER_AREA if size < side else cv2.INTER_LINEAR
     return cv2.resize(square, (size, size), interpolation=method)

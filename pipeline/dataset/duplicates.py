@@ -61,7 +61,7 @@ class Duplicates:
     """What `find_duplicates` found."""
 
     rows: list[dict[str, Any]]
-    """A row a pair, ready for CSV: `kind` (exact, near), `distance` in bits, then `image` (its
+    """One row per pair, ready for CSV: `kind` (exact, near), `distance` in bits, then `image` (its
     file name), `split` and `celeb_id`, the same of the `other`, `crosses_splits` (0, 1) and
     `same_identity` (0, 1, None where unknown). Exact ones first, then by distance."""
 
@@ -200,10 +200,10 @@ def _reduced(data: bytes, name: str) -> np.ndarray:
 
 
 def _layouts(small: np.ndarray) -> np.ndarray:
-    """uint8 [N, 28, 23] -> uint64 [N, 4], a bit the sign of a coefficient of the cosine transform.
+    """uint8 [N, 28, 23] -> uint64 [N, 4], each bit the sign of a coefficient of the cosine transform.
 
     A sign survives whatever changes brightness, contrast and fine detail. Each 16 bits take one
-    coefficient of every row and column, lest they be alike in all portraits.
+    coefficient of every row and column, because those are alike in all portraits.
     """
     low = np.arange(16)
     down, across = (

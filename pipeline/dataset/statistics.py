@@ -3,7 +3,7 @@
 Rates are fractions of 1. All tables are lists of rows, ready for CSV; attributes stand in
 CelebA order. Majority baselines predict one constant answer per attribute: *train majority*
 takes the answer from the training labels (what a model could know), *split majority* from the
-split that it is judged on (the bound of all constant answers).
+split that it is judged on (the best that constant answers can do).
 """
 
 import math
@@ -14,6 +14,7 @@ import numpy as np
 
 from pipeline.attributes import CELEBA_ORDER, REGION_OF, SPLITS
 from pipeline.dataset.labels import Labels
+from pipeline.tables import Row
 
 AT_MOST_ONE: tuple[tuple[str, ...], ...] = (
     ("No_Beard", "5_o_Clock_Shadow"),
@@ -62,8 +63,8 @@ def phi(attributes: np.ndarray) -> np.ndarray:
     return result
 
 
-def attribute_rows(labels: dict[str, Labels]) -> list[dict[str, Any]]:
-    """A row an attribute: prevalence, baseline, imbalance, positive weight and drift.
+def attribute_rows(labels: dict[str, Labels]) -> list[Row]:
+    """One row per attribute: prevalence, baseline, imbalance, positive weight and drift.
 
     `imbalance` is the larger class over the smaller one and `positive_weight` the negatives
     over the positives, both on train; None where a class is empty. `drift` is the largest
@@ -106,8 +107,8 @@ def attribute_rows(labels: dict[str, Labels]) -> list[dict[str, Any]]:
     return rows
 
 
-def phi_rows(matrix: np.ndarray) -> list[dict[str, Any]]:
-    """The phi matrix as a table: `attribute`, then a column an attribute."""
+def phi_rows(matrix: np.ndarray) -> list[Row]:
+    """The phi matrix as a table: `attribute`, then one column per attribute."""
     return [
         {"attribute": name, **dict(zip(CELEBA_ORDER, map(float, line), strict=True))}
         for name, line in zip(CELEBA_ORDER, matrix, strict=True)
@@ -120,7 +121,7 @@ def contradictions(attributes: np.ndarray, group: Sequence[str], order: Sequence
     return int((attributes[:, columns].sum(axis=1) > 1).sum())
 
 
-def contradiction_rows(labels: dict[str, Labels]) -> list[dict[str, Any]]:
+def contradiction_rows(labels: dict[str, Labels]) -> list[Row]:
     """Images that have more than one attribute of a group in AT_MOST_ONE, per split."""
     rows = []
     for group in AT_MOST_ONE:

@@ -1,4 +1,4 @@
-"""Anybody's WebDataset tars, indexed on first use.
+"""WebDataset tars that others made, indexed on first use.
 
 A sample is KEY.jpg (.jpeg, .png, .webp) and KEY.json, whose `attributes` are the 40 labels: a
 list in CelebA order or an object by name, either of 0 and 1 or of -1 and 1; `celeb_id` may stand
@@ -40,7 +40,7 @@ def is_foreign(folder: Path) -> bool:
 
 
 def index_of(folder: Path) -> Index:
-    """The index of a shard folder, ours or (with what can be known) of anybody's tars.
+    """The index of a shard folder, ours, or as much of it as can be known of tars that others made.
 
     Raises PipelineError as `read_index` and `index_foreign` do.
     """

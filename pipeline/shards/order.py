@@ -1,4 +1,4 @@
-"""The order of an epoch, and its cut into batches."""
+"""The order of an epoch, and how it is cut into batches for each process of a run."""
 
 import numpy as np
 

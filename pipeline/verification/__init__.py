@@ -1,0 +1,1 @@
+"""Every fault of raw files and shards, by file and key."""

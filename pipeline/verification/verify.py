@@ -61,7 +61,9 @@ class RawUnit:
             if quick:
                 return
             differs = sha256_of(self.path) != self.record.sha256
-            for group in range(file.metadata.num_row_groups):  # all at once are held at once
+            for group in range(
+                file.metadata.num_row_groups
+            ):  # iterating over all groups at once would hold them all in memory
                 for batch in file.iter_batches(ROWS_AT_ONCE, [group]):
                     if differs:
                         self._check_images(batch["image"], notes)

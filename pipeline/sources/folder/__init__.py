@@ -1,0 +1,1 @@
+"""CelebA as people keep it in a folder."""

@@ -1,0 +1,1 @@
+"""CelebA from the Hugging Face Hub."""

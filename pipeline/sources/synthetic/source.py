@@ -23,6 +23,7 @@ import simplejpeg
 
 from pipeline.attributes import CELEBA_ORDER, SPLITS
 from pipeline.dataset.raw import IMAGE, SCHEMA
+from pipeline.engines import available_cpus
 from pipeline.errors import PipelineError
 from pipeline.sources.synthetic import portrait
 from pipeline.sources.synthetic.copula import celeba_copula
@@ -46,7 +47,7 @@ class SyntheticSource:
     def __init__(
         self, train: int, valid: int, test: int, seed: int, workers: int | None = None
     ) -> None:
-        """Prepare, but draw nothing. `workers`: processes; None means one a usable core.
+        """Prepare, but draw nothing. `workers`: processes; None means one per core.
 
         Raises PipelineError for a negative count or seed, and for more images than six
         digits can name.
@@ -62,7 +63,7 @@ class SyntheticSource:
         if seed < 0:
             raise PipelineError(f"The seed of the synthetic dataset is {seed}; use 0 or more.")
         self.seed = seed
-        self.workers = usable_cores() if workers is None else max(1, workers)
+        self.workers = available_cpus() if workers is None else max(1, workers)
 
     def found(self) -> str:
         """One sentence on what will be drawn."""
@@ -93,13 +94,6 @@ class SyntheticSource:
                 yield draw(*span)
         else:
             yield from _in_parallel(draw, spans, self.workers)
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _in_parallel(

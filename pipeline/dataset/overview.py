@@ -1,0 +1,77 @@
+"""The labels on one screen: sizes, baselines, the worst imbalance, what to worry about."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from pipeline.tables import Row, Rows
+
+if TYPE_CHECKING:
+    from pipeline.dataset.duplicates import Duplicates
+
+SIGNIFICANT: Final = 0.01
+"""Chance of a false alarm over all attributes together (Bonferroni)."""
+
+_WORST: Final = 10
+"""Attributes in the table of imbalance."""
+
+_DRIFTING: Final = 4
+"""Attributes that are named for their drift."""
+
+
+def overview(
+    headline: Row, attributes: Rows, contradictions: Rows, duplicates: "Duplicates | None" = None
+) -> str:
+    """The screen as text, from the rows of `pipeline.dataset.statistics`."""
+    worries = list(_worries(headline, attributes, contradictions)) or ["nothing"]
+    blocks = [
+        _sizes(headline),
+        ["worst imbalance     prevalence   one in   baseline   drift", *_imbalance(attributes)],
+        ["what to worry about", *(f"  {worry}" for worry in worries)],
+    ]
+    if duplicates:
+        crossing = sum(pair["crosses_splits"] for pair in duplicates.rows)
+        blocks[-1].append(
+            f"  {len(duplicates.rows):,} pairs of {duplicates.images:,} images are equal or nearly"
+            f" so, {crossing:,} across splits; they are listed in duplicates.csv"
+        )
+    return "\n\n".join("\n".join(block) for block in blocks)
+
+
+def _sizes(headline: Row) -> list[str]:
+    images, people = (
+        ", ".join(f"{n:,} {split}" for split, n in headline[key].items())
+        for key in ("images", "identities")
+    )
+    baseline = headline["baseline_accuracy"]
+    return [
+        f"images      {images}",
+        f"identities  {people}; {headline['identities_in_two_splits']:,} in two splits",
+        f"baseline    accuracy on test {baseline['train_majority_on_test']:.6f} by the majority of"
+        f" train, {baseline['test_majority_on_test']:.6f} by that of test",
+        f"            loss on test {headline['constant_loss_on_test']:.6f} by the rates of train",
+    ]
+
+
+def _imbalance(attributes: Rows) -> Iterator[str]:
+    worst = sorted(attributes, key=lambda row: -(row["imbalance"] or float("inf")))
+    for row in worst[:_WORST]:
+        rare = f"{row['imbalance'] + 1:8.1f}" if row["imbalance"] else "   never"
+        yield (
+            f"  {row['attribute']:17} {row['prevalence_train']:9.2%}  {rare}"
+            f"  {row['baseline_test']:9.2%}  {row['drift']:+6.2%}"
+        )
+
+
+def _worries(headline: Row, attributes: Rows, contradictions: Rows) -> Iterator[str]:
+    for row in sorted(contradictions, key=lambda row: -row["all"]):
+        if row["all"]:
+            group = row["at_most_one_of"].replace(" ", ", ")
+            yield f"{row['all']:,} images have more than one of {group}"
+    drifting = [row for row in attributes if row["drift_p"] < SIGNIFICANT / len(attributes)]
+    for row in sorted(drifting, key=lambda row: -abs(row["drift"]))[:_DRIFTING]:
+        yield f"{row['attribute']} drifts by {row['drift']:+.2%} from train to {row['drift_split']}"
+    for row in attributes:
+        if not row["imbalance"]:
+            yield f"{row['attribute']} has a single value in train"
+    if headline["identities_in_two_splits"]:
+        yield f"{headline['identities_in_two_splits']:,} identities are in two splits"

@@ -1,0 +1,46 @@
+"""The labels on one screen."""
+
+import pytest
+
+from pipeline.attributes import CELEBA_ORDER
+from pipeline.dataset.duplicates import Duplicates
+from pipeline.dataset.overview import overview
+from pipeline.dataset.statistics import attribute_rows, contradiction_rows, headline
+from tests.support.predicted import random_labels
+
+
+@pytest.fixture
+def labels():
+    return random_labels()
+
+
+def screen(labels, found=None) -> str:
+    return overview(headline(labels), attribute_rows(labels), contradiction_rows(labels), found)
+
+
+def test_what_is_wrong_is_named(labels):
+    smiling, bald, bangs = (CELEBA_ORDER.index(n) for n in ("Smiling", "Bald", "Bangs"))
+    labels["train"].attributes[:, smiling] = True
+    labels["test"].attributes[:, smiling] = False
+    for split, rows in (("train", 3), ("valid", 2)):
+        labels[split].attributes[:, [bald, bangs]] = False
+        labels[split].attributes[:rows, [bald, bangs]] = True
+    labels["test"].attributes[:, bald] = False
+    labels["valid"].celeb_id[:5] = labels["train"].celeb_id[0]
+    text = screen(labels)
+    assert "images      900 train, 200 valid, 300 test\n" in text
+    assert "5 images have more than one of Bald, Bangs" in text
+    assert "Smiling drifts by -100.00% from train to test" in text
+    assert "Smiling has a single value in train" in text
+    assert "1 identities are in two splits" in text
+    assert "Smiling             100.00%     never" in text
+
+
+def test_duplicates_are_counted_where_they_were_looked_for(labels):
+    assert "duplicates" not in screen(labels)
+    pairs = [{"crosses_splits": crosses} for crosses in (1, 0, 1)]
+    text = screen(labels, Duplicates(pairs, images=1400, undecodable=0, blank=0, cut=0))
+    assert text.endswith(
+        "  3 pairs of 1,400 images are equal or nearly so, 2 across splits;"
+        " they are listed in duplicates.csv"
+    )

@@ -1,0 +1,76 @@
+"""The app around the commands: its version, and the completion that shells ask for."""
+
+import os
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from stages.__main__ import WHAT_TO_DO
+from tests.support.project import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def test_version_is_the_projects(pipeline):
+    assert pipeline("--version") == (0, f"{PROJECT['name']} {PROJECT['version']}\n", "")
+
+
+def test_version_imports_nothing_heavy():
+    code = (
+        "import sys, atexit; atexit.register(lambda: print(*sys.modules));"
+        "from stages.__main__ import main; sys.argv = ['pipeline', '--version']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    version, modules = done.stdout.splitlines()
+    assert version.startswith(PROJECT["name"])
+    assert not {"torch", "numpy", "pyarrow", "matplotlib"} & set(modules.split())
+
+
+def as_a_shell_asks(**variables: str) -> str:
+    """What `pipeline` answers to a shell, which tells its name and so needs not be detected."""
+    code = "import sys; from stages.__main__ import main; sys.argv = ['pipeline']; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **variables}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("shell", "hook"),
+    [
+        ("bash", "complete -o default -F _pipeline_completion pipeline"),
+        ("zsh", "compdef _pipeline_completion pipeline"),
+        ("fish", "complete --command pipeline"),
+    ],
+)
+def test_completion_is_there_for_every_shell(shell, hook):
+    assert hook in as_a_shell_asks(_PIPELINE_COMPLETE=f"source_{shell}")
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("pipeline ev", {"evaluate"}),
+        ("pipeline re", {"recipe", "report"}),
+        ("pipeline --ver", {"--version"}),
+        ("pipeline train --par", {"--params"}),
+    ],
+)
+def test_commands_and_options_are_completed(typed, expected):
+    place = str(len(typed.split()) - 1)
+    found = as_a_shell_asks(_PIPELINE_COMPLETE="complete_bash", COMP_WORDS=typed, COMP_CWORD=place)
+    assert set(found.split()) == expected
+
+
+def test_what_the_system_refuses_is_said_with_a_way_out(pipeline, monkeypatch):
+    for number, advice in WHAT_TO_DO.items():
+
+        def refuse(number: int = number) -> None:
+            raise OSError(number, "refused", "data/x")
+
+        monkeypatch.setattr("stages.__main__.app", refuse)
+        assert pipeline() == (1, "", f"error: data/x: refused; {advice} and run again.\n")
