@@ -200,7 +200,7 @@ def _reduced(data: bytes, name: str) -> np.ndarray:
 
 
 def _layouts(small: np.ndarray) -> np.ndarray:
-    """uint8 [N, 28, 23] -> uint64 [N, 4], each bit the sign of a coefficient of the cosine transform.
+    """uint8 [N, 28, 23] -> uint64 [N, 4], the signs of coefficients of the cosine transform.
 
     A sign survives whatever changes brightness, contrast and fine detail. Each 16 bits take one
     coefficient of every row and column, because those are alike in all portraits.

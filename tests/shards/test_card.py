@@ -1,5 +1,6 @@
 """The card of a dataset, as the Hub's and MLCommons' own libraries read it."""
 
+import importlib
 import itertools
 import json
 import shutil
@@ -79,7 +80,7 @@ def test_the_hubs_library_finds_the_splits_by_the_card(dataset, tmp_path):
 @pytest.mark.parametrize("place", ["", "shards"])
 def test_mlcroissant_validates_and_reads_the_records(dataset, tmp_path, monkeypatch, place):
     monkeypatch.setenv("CROISSANT_CACHE", str(tmp_path / "croissant"))  # read on import
-    croissant = pytest.importorskip("mlcroissant")
+    croissant = importlib.import_module("mlcroissant")
     _, path = write_card(dataset / place)
     opened = croissant.Dataset(path)  # raises for whatever is not Croissant
     assert not opened.metadata.ctx.issues.errors
