@@ -13,8 +13,6 @@ import tempfile
 import threading
 from pathlib import Path
 
-from tests.browser import CHROMIUM, chromium, visit
-
 from pipeline.apps import site
 from pipeline.apps.server import SiteServer
 from pipeline.export.card import About
@@ -22,9 +20,10 @@ from pipeline.export.to_onnx import export_onnx
 from pipeline.files import write_json
 from pipeline.network.model import FaceAttributes, architecture_of
 from pipeline.params import load_params
-from tests import film
+from tests.support import film
+from tests.support.browser import CHROMIUM, chromium, visit
 
-ABOUT = About(version="0", license="random weights")
+ABOUT = About(version="0", licence="random weights")
 
 
 def main() -> None:

@@ -22,13 +22,13 @@ from pipeline.evaluation.predictions import Predictions, SplitPredictions
 OURS = """
 from pathlib import Path
 import sys
-from pipeline import evaluation, predictions
+from pipeline.evaluation import evaluate, predictions
 from pipeline.params import Evaluate
 
 settings = Evaluate(split="test", batch_size=64, threshold=0.5, choose="accuracy", resamples=1000)
 file = Path(sys.argv[1])
-result = evaluation.evaluate(predictions.read(file), settings)
-evaluation.write(result, file.parent)
+result = evaluate.evaluate(predictions.read(file), settings)
+evaluate.write(result, file.parent)
 """
 
 THEIRS = """

@@ -1,15 +1,11 @@
 """Stage `evaluate`: how good the network is, in tables, pictures and one screen."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from stages.layout import EVALUATION, MODEL, PARAMS, ParamsFile, shard_folder
-
-if TYPE_CHECKING:
-    from pipeline.evaluation.predictions import Predictions
-    from pipeline.params import Params
 
 
 def evaluate(
@@ -32,6 +28,7 @@ def evaluate(
     """
     from pipeline.evaluation import evaluate as evaluation
     from pipeline.evaluation import predictions, published
+    from pipeline.evaluation.predict import predict_splits
     from pipeline.evaluation.summary import summary
     from pipeline.files import new_directory
     from pipeline.params import load_params
@@ -39,7 +36,10 @@ def evaluate(
     from pipeline.report.radar import draw_radar
 
     settings = load_params(params)
-    found = predictions.read(from_predictions) if from_predictions else _predict(settings)
+    if from_predictions:
+        found = predictions.read(from_predictions)
+    else:
+        found = predict_splits(settings, MODEL, shard_folder(settings.data.source))
     with new_directory(EVALUATION) as partial:
         file = partial / "predictions.parquet"
         predictions.write(file, found)
@@ -61,30 +61,3 @@ def evaluate(
         plots.draw_published(result.published, caveat, partial / "published.png")
     field = f"against the field: {caveat}" if caveat else published.table(result.published, None)
     print(summary(result), "", field, f"{EVALUATION}: tables and pictures", sep="\n")
-
-
-def _predict(settings: "Params") -> "Predictions":
-    """Ask the network about valid and the split to be judged."""
-    from pipeline.attributes import MODEL_ORDER
-    from pipeline.dataset.statistics import prevalence
-    from pipeline.evaluation.metrics import sigmoid
-    from pipeline.evaluation.predictions import Predictions, SplitPredictions
-    from pipeline.files import sha256_of
-    from pipeline.network.device import choose_device
-    from pipeline.network.inference import predict_logits
-    from pipeline.network.model import load_model
-    from pipeline.shards.read import ShardReader, split_labels
-
-    shards = shard_folder(settings.data.source)
-    model, _ = load_model(MODEL)
-    device = choose_device(settings.train.device)
-    rates = prevalence(split_labels(shards, "train", MODEL_ORDER))
-    splits: dict[str, SplitPredictions] = {}
-    for split in dict.fromkeys((settings.evaluate.split, "valid")):
-        with ShardReader(shards, split, attributes=MODEL_ORDER) as reader:
-            logits = predict_logits(model, reader, settings.evaluate.batch_size, device)
-            splits[split] = SplitPredictions(
-                reader.keys, reader.celeb_id, reader.labels, sigmoid(logits)
-            )
-    fingerprint = sha256_of(MODEL / "model.safetensors")
-    return Predictions(settings.data.source, fingerprint, rates, splits)

@@ -167,7 +167,6 @@ def commit(clone: Path, message: str) -> None:
 
 
 def test_repro_in_fresh_clones_is_reproducible_and_experiments_run_what_they_must(tmp_path):
-    pytest.importorskip("coremltools", reason="needs the extra `export`")
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")
     first = new_clone(tmp_path / "first")

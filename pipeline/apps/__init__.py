@@ -1,0 +1,1 @@
+"""What people touch: the predictor, photographs, and the live demo with its server."""

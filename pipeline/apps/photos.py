@@ -1,9 +1,9 @@
 """Portraits as people have them -> the crop that the network was trained on.
 
-An upright JPEG goes the way of a training image: the same decoder, the centre square, the same
-scaling, so a CelebA portrait gives the pixels that went into its shard (JPEG shards then lose a
-little). Everything else goes through Pillow: EXIF
-orientation, CMYK, 16 bits a channel, transparency (over white), PNG, WebP and their like.
+An upright JPEG is treated like a training image: the same decoder, the centre square, the same
+scaling. So a CelebA portrait gives the pixels that went into its shard (JPEG shards then lose a
+little). Everything else goes through Pillow: EXIF orientation, CMYK, 16 bits per channel,
+transparency (over white), PNG, WebP and the like.
 """
 
 import io
@@ -30,7 +30,7 @@ _ORIENTATION: Final = 0x0112
 
 
 def find_images(places: Sequence[Path]) -> list[Path]:
-    """Files as they are named, and the images below folders, in the order of their names.
+    """The named files, and the images in and below the named folders, sorted by name.
 
     Raises PipelineError where a place does not exist, or a folder holds no image.
     """
@@ -82,13 +82,13 @@ def decode_image(data: bytes) -> np.ndarray:
         raise
     except UnidentifiedImageError as error:
         raise BadImage("is no image") from error
-    except Exception as error:  # what Pillow says of damage has a dozen classes
+    except Exception as error:  # Pillow reports damage in a dozen classes
         raise BadImage(f"is damaged ({reason(ValueError(error))})") from error
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """8 bits a channel, over white where it is transparent."""
-    if image.mode.startswith("I"):  # 16 bits of grey, in one or another order of bytes
+    """8 bits per channel, over white where it is transparent."""
+    if image.mode.startswith("I"):  # 16 bits of grey, in either byte order
         grey = (np.asarray(image) / 257).round().clip(0, 255).astype(np.uint8)
         return Image.fromarray(grey).convert("RGB")
     if image.mode == "F":

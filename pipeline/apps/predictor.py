@@ -1,4 +1,4 @@
-"""From image files to attributes, with whichever form of the network there is.
+"""From image files to attributes, with the network in any of its forms.
 
 An exported ONNX file needs no torch and starts at once; a Core ML package runs in Core ML on a
 Mac and elsewhere in `pipeline.export.run_coreml`; a folder of `pipeline train` runs in PyTorch.
@@ -15,14 +15,15 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.apps.photos import read_crop
-from pipeline.attributes import MODEL_ORDER
+from pipeline.attributes import MODEL_ORDER, REGIONS
 from pipeline.dataset.codec import BadImage
 from pipeline.engines import available_cpus
 from pipeline.errors import PipelineError
 from pipeline.export.card import Images, Probabilities
+from pipeline.tables import readable
 
 BATCH = 16
-"""Images that run together: on a CPU more gain nothing."""
+"""Images that run together; more are no faster on a CPU."""
 
 BATCHES_AHEAD = 3
 """Batches being decoded while one runs."""
@@ -43,7 +44,7 @@ class Predictor:
 def open_predictor(path: Path) -> Predictor:
     """An `.onnx` file, an `.mlpackage`, or a folder with model.json.
 
-    Raises PipelineError where there is none of them, or it is damaged or not ours.
+    Raises PipelineError where `path` is none of these, is damaged or is not ours.
     """
     if path.suffix == ".onnx":
         from pipeline.export.run_onnx import Network
@@ -113,3 +114,13 @@ def _run(
 def present(predictor: Predictor, probabilities: np.ndarray) -> list[str]:
     """The attributes that hold, in model order: those whose probability reaches its threshold."""
     return [MODEL_ORDER[i] for i in np.flatnonzero(probabilities >= predictor.thresholds)]
+
+
+def by_region(held: Sequence[str], probabilities: np.ndarray) -> list[str]:
+    """The attributes that hold with their probabilities, one line per region."""
+    of = dict(zip(MODEL_ORDER, probabilities, strict=True))
+    shown = {
+        region: [f"{readable(name)} {of[name]:.0%}" for name in names if name in held]
+        for region, names in REGIONS.items()
+    }
+    return [f"  {readable(r):16} {', '.join(found) or '-'}" for r, found in shown.items()]

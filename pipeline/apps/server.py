@@ -2,11 +2,9 @@
 
 import datetime
 import errno
-import ipaddress
 import socket
 import ssl
 import sys
-import tempfile
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,10 +15,10 @@ from pipeline.errors import PipelineError
 
 
 class SiteServer(ThreadingHTTPServer):
-    """A server of the folder `site`; `serve_forever` and `shutdown` as ever.
+    """Serves the folder `site`; start and stop it with `serve_forever` and `shutdown`.
 
     `port` 0 takes a free one. `https`: with a certificate made for this run. Raises PipelineError
-    where the port is taken or the host is none of this machine.
+    where the port is taken or the host is not an address of this machine.
     """
 
     daemon_threads = True
@@ -34,7 +32,7 @@ class SiteServer(ThreadingHTTPServer):
         names = [host] if host not in ("", "0.0.0.0") else ["localhost", *_own_addresses()]
         if https:
             context = _tls_context(sorted({*names, "localhost", "127.0.0.1"}))
-            # The handshake waits for the thread of the request: a slow one must hold up nobody.
+            # The handshake waits for the thread of the request: a slow one must not hold up others.
             self.socket = context.wrap_socket(
                 self.socket, server_side=True, do_handshake_on_connect=False
             )
@@ -43,7 +41,7 @@ class SiteServer(ThreadingHTTPServer):
         """Where the site can be reached, the address for this machine first."""
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that went away, or does not trust the certificate, is no fault."""
+        """Keep quiet about browsers that went away or do not trust the certificate."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
@@ -69,7 +67,7 @@ class _Handler(SimpleHTTPRequestHandler):
         super().end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: the terminal belongs to the address and to errors."""
+        """Print nothing: the terminal is for the address and for errors."""
 
 
 def _why_not(error: Exception, host: str, port: int) -> str:
@@ -77,59 +75,34 @@ def _why_not(error: Exception, host: str, port: int) -> str:
     if code == errno.EADDRINUSE:
         return f"Port {port} is taken; choose another with --port."
     if code == errno.EACCES:
-        return f"Port {port} is for the system alone; choose one above 1023 with --port."
+        return f"Port {port} is reserved for the system; choose one above 1023 with --port."
     if isinstance(error, OverflowError):
         return f"There is no port {port}; choose one below 65536 with --port."
-    return f"{host} is no address of this machine; use 127.0.0.1, or 0.0.0.0 for all it has."
+    return f"{host} is no address of this machine; use 127.0.0.1, or 0.0.0.0 for all of them."
 
 
 def _own_addresses() -> list[str]:
     """The address by which others in the network reach this machine, if it is in one."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(("203.0.113.1", 9))  # no address of anyone; nothing is sent
+            probe.connect(("203.0.113.1", 9))  # nobody has this address; nothing is sent
         except OSError:
             return []
         return [probe.getsockname()[0]]
 
 
 def _tls_context(names: list[str]) -> ssl.SSLContext:
-    """A certificate of our own for `names`, for a month; its key is never on a disk for long."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
+    """A certificate for `names`, made on the spot and valid for a month; nobody vouches for it."""
+    import trustme
 
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Face attributes")])
     now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder(subject, subject, key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=30))
-        .add_extension(x509.SubjectAlternativeName([_general_name(n) for n in names]), False)
-        .add_extension(x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH]), False)
-        .sign(key, hashes.SHA256())
+    authority = trustme.CA(organization_name="Face attributes")
+    certificate = authority.issue_cert(
+        *names,
+        organization_name="Face attributes",
+        not_before=now - datetime.timedelta(days=1),
+        not_after=now + datetime.timedelta(days=30),
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-        file.write(certificate.public_bytes(serialization.Encoding.PEM))
-        file.flush()
-        context.load_cert_chain(file.name)
+    certificate.configure_cert(context)
     return context
-
-
-def _general_name(name: str) -> Any:
-    from cryptography import x509
-
-    try:
-        return x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)

@@ -39,7 +39,7 @@ RUNTIME: Final = {
         "ort-wasm-simd-threaded.asyncify.wasm",
     ),
 }
-"""The files of the package that the worker loads; a browser takes one row of them."""
+"""The files of the package that the worker loads; a browser uses those of one backend."""
 
 
 def build(model: Path, site: Path) -> dict[str, int]:
@@ -83,7 +83,7 @@ def read_card(model: Path) -> dict[str, Any]:
 
 
 def _replaceable(folder: Path) -> bool:
-    """Whether it is empty, or has what `build` wrote."""
+    """Whether a folder is empty, or holds what `build` wrote."""
     return folder.is_dir() and (
         not any(folder.iterdir()) or (folder / "model/model.onnx").is_file()
     )
@@ -98,7 +98,7 @@ def _bytes_by_part(site: Path) -> dict[str, int]:
 
 
 def _runtime() -> Path:
-    """The folder of ONNX Runtime's files in the user's cache; npm fetches what is not there."""
+    """The folder of ONNX Runtime's files in the user's cache; npm fetches them the first time."""
     version = json.loads((PAGE / "package.json").read_text())["dependencies"][_PACKAGE]
     folder = cache_folder(_PACKAGE) / version
     if not folder.is_dir():
@@ -110,7 +110,7 @@ def _runtime() -> Path:
 
 
 def _npm_install(work: Path) -> None:
-    """Install what page/package.json names into `work`/node_modules; no script of it runs."""
+    """Install what page/package.json names into `work`/node_modules, running no scripts of it."""
     npm = shutil.which("npm")
     if npm is None:
         raise PipelineError(

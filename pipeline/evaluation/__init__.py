@@ -1,0 +1,1 @@
+"""How good the network is: metrics, intervals, slices, thresholds and published results."""

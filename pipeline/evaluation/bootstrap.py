@@ -1,25 +1,25 @@
-"""How far metrics could have come out otherwise: 95 % intervals by bootstrap over identities.
+"""How much metrics depend on who was photographed: 95 % intervals by bootstrap over identities.
 
-Pictures of one person resemble each other, so it is persons who are drawn, with replacement, and
-all the pictures of each (the cluster bootstrap of Davison and Hinkley, 1997, section 3.8). An
+Pictures of one person resemble each other, so persons are drawn, with replacement, each with all
+of their pictures (the cluster bootstrap of Davison and Hinkley, 1997, section 3.8). An
 image without an identity is a person of its own. Only counts per person are needed: how often
-each was drawn, [resamples, persons], times its counts, [persons, counts], is all resamples at
+each was drawn, [resamples, persons], times its counts, [persons, counts], gives all resamples at
 once; whole numbers in float32, exact below 2**24.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from pipeline.attributes import MODEL_ORDER, REGIONS
 from pipeline.dataset.statistics import majority_accuracy
-from pipeline.evaluation.metrics import Counts, Row, as_row, mean, overall_counts, ratio
+from pipeline.evaluation.metrics import Counts, as_row, mean, overall_counts, ratio
+from pipeline.tables import Row
 
 SEED = 1
 _LEVELS = (0.025, 0.975)
 _DRAWS = 2_000_000
-"""Persons drawn at a time: bounds the memory, not the result."""
+"""Persons drawn at a time; it bounds the memory and does not change the result."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def resample(
     """Draw persons `times` times; the same input gives the same draws.
 
     `answers` and `labels` bool [N, 40], `losses` float64 [N, 40], `celeb_id` int64 [N], negative
-    where unknown. Of one person alone there are no resamples.
+    where unknown. A single person gives no resamples.
     """
     own = np.where(celeb_id < 0, -1 - np.arange(len(celeb_id)), celeb_id)
     _, person = np.unique(own, return_inverse=True)
@@ -47,7 +47,7 @@ def resample(
     starts = np.append(0, np.flatnonzero(np.diff(person[order])) + 1)
     persons = len(starts)
     if persons < 2:
-        times = 0  # nothing could have come out otherwise
+        times = 0  # there is nobody else to draw
     images = np.diff(np.append(starts, len(own)))
     parts = np.hstack([answers & labels, labels, answers])[order]
     sums = np.add.reduceat(parts, starts, dtype=np.float32)
@@ -71,10 +71,8 @@ def resample(
     return Resamples(counts, drawn_loss / total[:, 0])
 
 
-def overall_intervals(
-    resamples: Resamples, values: Row, majority: np.ndarray
-) -> list[dict[str, Any]]:
-    """A row a metric over all attributes: metric, value, low, high.
+def overall_intervals(resamples: Resamples, values: Row, majority: np.ndarray) -> list[Row]:
+    """One row per metric over all attributes: metric, value, low, high.
 
     `values` holds the metrics as measured; `majority` [40] bool the constant answers whose
     accuracy is the baseline.
@@ -109,7 +107,7 @@ def accuracy_intervals(resamples: Resamples) -> dict[str, Row]:
 
 
 def interval(drawn: np.ndarray) -> Row:
-    """The middle 95 % of the resamples [B] that define the metric; None where none does."""
+    """The middle 95 % of the resamples [B] that define the metric; None where there are none."""
     known = drawn[~np.isnan(drawn)]
     low, high = np.quantile(known, _LEVELS) if len(known) else (np.nan, np.nan)
     return as_row({"low": low, "high": high})

@@ -1,13 +1,13 @@
-"""Whether probabilities mean what they say: of the answers at 70 %, seven in ten hold.
+"""Whether probabilities mean what they say: of the answers at 70 %, seven in ten should hold.
 
 Fifteen bins of equal width, each open below and closed above, as in Guo et al., "On Calibration
 of Modern Neural Networks" (2017). The expected calibration error is the distance between mean
 probability and share of positives, averaged over the bins by their counts.
 """
 
-from typing import Any
-
 import numpy as np
+
+from pipeline.tables import Row
 
 BINS = 15
 _EDGES = np.linspace(0, 1, BINS + 1)
@@ -21,8 +21,8 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarr
     return np.abs(excess).reshape(attributes, BINS).sum(axis=1) / samples
 
 
-def calibration_rows(probabilities: np.ndarray, labels: np.ndarray) -> list[dict[str, Any]]:
-    """A row a bin, over all attributes: its limits, count, mean probability and observed rate."""
+def calibration_rows(probabilities: np.ndarray, labels: np.ndarray) -> list[Row]:
+    """One row per bin, over all attributes: limits, count, mean probability and observed rate."""
     bins = _bins(probabilities).ravel()
     counts = np.bincount(bins, minlength=BINS)
     said = np.bincount(bins, probabilities.ravel(), BINS)

@@ -1,4 +1,4 @@
-"""From predictions to every table of `data/evaluation`; the same predictions, the same bytes.
+"""From predictions to every table of `data/evaluation`; equal predictions give equal bytes.
 
 Two rules decide on a probability: the fixed threshold of the params, which `metrics.json` and all
 tables use, and the thresholds chosen on valid, in `overall.csv` and in columns `..._chosen`.
@@ -17,7 +17,6 @@ from pipeline.evaluation.bootstrap import Resamples, accuracy_intervals, overall
 from pipeline.evaluation.calibration import calibration_rows
 from pipeline.evaluation.metrics import (
     OF_COUNTS,
-    Row,
     as_row,
     count,
     cross_entropy,
@@ -25,15 +24,14 @@ from pipeline.evaluation.metrics import (
     overall,
     scores,
 )
-from pipeline.evaluation.mistakes import MISTAKE_COLUMNS, contradiction_rows, mistake_rows
+from pipeline.evaluation.mistakes import MISTAKE_COLUMNS, contradictory_answers, mistake_rows
 from pipeline.evaluation.predictions import Predictions, SplitPredictions
-from pipeline.evaluation.published import compare
+from pipeline.evaluation.published import beside_published
 from pipeline.evaluation.slices import GAP_COLUMNS, gap_rows, slice_masks
 from pipeline.evaluation.thresholds import as_json, choose_thresholds
 from pipeline.files import write_csv, write_json
 from pipeline.params import Evaluate
-
-Rows = list[dict[str, Any]]
+from pipeline.tables import Row
 
 CHOSEN = ("accuracy", "recall", "specificity", "f1")
 """The metrics that are also given at the chosen thresholds."""
@@ -41,33 +39,33 @@ CHOSEN = ("accuracy", "recall", "specificity", "f1")
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `data/evaluation` holds, a file a field; rows stand in model order."""
+    """What `data/evaluation` holds, one file per field; rows are in model order."""
 
     metrics: Row
     """The eight numbers to compare runs by."""
 
     thresholds: dict[str, Any]
 
-    overall: Rows
-    """A row a rule of decision: both thresholds, and the constant answers of two majorities."""
+    overall: list[Row]
+    """One row per rule of decision: both thresholds, and the constant answers of two majorities."""
 
-    intervals: Rows
-    """A row a metric at the fixed threshold, over all attributes."""
+    intervals: list[Row]
+    """One row per metric at the fixed threshold, over all attributes."""
 
-    attributes: Rows
-    regions: Rows
+    attributes: list[Row]
+    regions: list[Row]
     """Means over the attributes of a region, one head each."""
 
-    slices: Rows
-    gaps: Rows
-    contradictions: Rows
-    mistakes: Rows
-    calibration: Rows
+    slices: list[Row]
+    gaps: list[Row]
+    contradictions: list[Row]
+    mistakes: list[Row]
+    calibration: list[Row]
 
-    radar: Rows
+    radar: list[Row]
     """JSON: accuracy and baseline in per cent."""
 
-    published: Rows
+    published: list[Row]
     """Accuracy beside what others have published, in per cent; the last row holds the means."""
 
 
@@ -128,7 +126,7 @@ def evaluate(predictions: Predictions, settings: Evaluate) -> Evaluation:
         regions=regions,
         slices=[{"slice": "all", "images": len(labels), **ours}, *_slices(judged, answers)],
         gaps=gap_rows(answers, labels),
-        contradictions=contradiction_rows(labels, answers),
+        contradictions=contradictory_answers(labels, answers),
         mistakes=mistake_rows(judged.keys, labels, probabilities, answers),
         calibration=calibration_rows(probabilities, labels),
         radar=[
@@ -140,7 +138,7 @@ def evaluate(predictions: Predictions, settings: Evaluate) -> Evaluation:
             }
             for row in attributes
         ],
-        published=compare(per_cent),
+        published=beside_published(per_cent),
     )
 
 
@@ -165,16 +163,16 @@ def _rows_of(predictions: Predictions, split: str) -> SplitPredictions:
 
 
 def _constant(labels: np.ndarray, rates: np.ndarray) -> Row:
-    """The row of answering with the majority of `rates` [40]; its loss is that of the rates."""
+    """The row of always answering with the majority of `rates` [40]; its loss is of the rates."""
     answers = np.broadcast_to(rates > 0.5, labels.shape)
     loss = np.array([constant_loss(rates, prevalence(labels))])
     return overall(count(answers, labels), {"loss": loss})
 
 
-def _slices(judged: SplitPredictions, answers: np.ndarray) -> Rows:
-    rows: Rows = []
+def _slices(judged: SplitPredictions, answers: np.ndarray) -> list[Row]:
+    rows: list[Row] = []
     for name, mask in slice_masks(judged.labels).items():
-        row: dict[str, Any] = {"slice": name, "images": int(mask.sum())}
+        row: Row = {"slice": name, "images": int(mask.sum())}
         if row["images"]:
             labels = judged.labels[mask]
             row |= overall(count(answers[mask], labels), scores(judged.probabilities[mask], labels))
@@ -184,8 +182,8 @@ def _slices(judged: SplitPredictions, answers: np.ndarray) -> Rows:
 
 def _by_attribute_and_region(
     columns: dict[str, np.ndarray], thresholds: np.ndarray, resamples: Resamples
-) -> tuple[Rows, Rows]:
-    """A row an attribute, and the means over each region; `columns` are float64 [40]."""
+) -> tuple[list[Row], list[Row]]:
+    """One row per attribute, and the means over each region; `columns` are float64 [40]."""
     accuracy = accuracy_intervals(resamples)
     attributes = [
         {

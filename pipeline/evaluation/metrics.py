@@ -23,19 +23,19 @@ import numpy as np
 
 from pipeline.evaluation.calibration import calibration_error
 from pipeline.evaluation.ranking import rank
+from pipeline.tables import Row
 
 CERTAIN = 2.0**-52
-"""The loss takes no probability as nearer to 0 or 1: what float64 tells from 1, as scikit-learn.
+"""The loss takes no probability to be closer to 0 or 1 than this, as scikit-learn does.
 
-So an answer costs 36.04 nats at most, like a logit of 36.04 on the wrong side.
+It is the step of float64 at 1. So an answer costs at most 36.04 nats, like a logit of 36.04 on the
+wrong side.
 """
-
-Row = dict[str, float | None]
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Answers by what they are and should be; arrays of one shape, attributes along the last axis.
+    """Answers by what they are and should be: arrays of one shape, attributes on the last axis.
 
     Each metric has the same shape, float64, NaN where it has no denominator.
     """
@@ -153,9 +153,9 @@ def mean(values: np.ndarray) -> np.ndarray:
 
 
 def as_row(values: Mapping[str, np.ndarray | float]) -> Row:
-    """Scalars as Python's floats of 12 digits, NaN as None: ready for CSV and JSON.
+    """Scalars as Python floats of 12 digits, NaN as None: ready for CSV and JSON.
 
-    The digits after them are noise of the summing, which lets 0.80325 appear as 0.8032 or 0.8033.
+    Later digits are rounding noise of the sums; it could print 0.80325 as 0.8032 or as 0.8033.
     """
     return {
         name: None if math.isnan(value) else float(f"{value:.12g}")

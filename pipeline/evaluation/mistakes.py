@@ -1,12 +1,12 @@
 """What to look at by hand: the most confident mistakes, and answers that contradict each other."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from pipeline.attributes import MODEL_ORDER
 from pipeline.dataset.statistics import AT_MOST_ONE, contradictions
+from pipeline.tables import Row
 
 MISTAKES = 100
 """Mistakes that are listed."""
@@ -16,11 +16,11 @@ MISTAKE_COLUMNS = ("key", "attribute", "label", "probability")
 
 def mistake_rows(
     keys: Sequence[str], labels: np.ndarray, probabilities: np.ndarray, answers: np.ndarray
-) -> list[dict[str, Any]]:
-    """The wrong answers that were surest, MISTAKE_COLUMNS each, the surest first.
+) -> list[Row]:
+    """The most confident wrong answers, MISTAKE_COLUMNS each, the most confident first.
 
     `labels` and `answers` bool [N, 40], `probabilities` [N, 40], model order; `keys` names the N
-    images. A mistake is as sure as it is far from its label.
+    images. Confidence is the distance of the probability from the label.
     """
     wrong = np.flatnonzero(answers != labels)
     distance = np.abs(probabilities - labels).ravel()[wrong]
@@ -36,7 +36,7 @@ def mistake_rows(
     ]
 
 
-def contradiction_rows(labels: np.ndarray, answers: np.ndarray) -> list[dict[str, Any]]:
+def contradictory_answers(labels: np.ndarray, answers: np.ndarray) -> list[Row]:
     """Images with more than one attribute of a group in AT_MOST_ONE, by label and by answer."""
     return [
         {

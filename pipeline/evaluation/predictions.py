@@ -1,6 +1,6 @@
 """`predictions.parquet`: what the network said of each image, and what the labels say.
 
-Labels stand under the attributes' names, probabilities under `NAME_probability`, both in model
+Labels are in columns named as the attributes, probabilities under `NAME_probability`, both in model
 order. The file holds the split that is judged and valid, on which thresholds are chosen; its
 metadata say whose probabilities these are, and how frequent the attributes are on train. It is all
 that evaluation reads, so it can be done again without the network. Probabilities are float64:
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.attributes import MODEL_ORDER
-from pipeline.dataset.labels import numbers
+from pipeline.dataset.arrow import numbers
 from pipeline.errors import PipelineError
 from pipeline.files import new_file
 
@@ -31,7 +31,7 @@ PREDICTIONS_SCHEMA = pa.schema(
         *(pa.field(f"{name}_probability", pa.float64()) for name in MODEL_ORDER),
     ]
 )
-"""A row an image; only `celeb_id` may be null."""
+"""One row per image; only `celeb_id` may be null."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def write(path: Path, predictions: Predictions) -> None:
 def read(path: Path) -> Predictions:
     """Read a file that `write` wrote; `path` may be its folder.
 
-    Raises PipelineError where it is missing, something else, or holds what is no probability.
+    Raises PipelineError where it is missing, another file, or holds a value that is no probability.
     """
     if path.is_dir():
         path = path / "predictions.parquet"

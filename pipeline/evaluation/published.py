@@ -2,8 +2,8 @@
 
 The numbers, in per cent, are in `facts/published_accuracy.csv`, taken from the table in the
 SwinFace paper (arXiv:2308.11509); the means were recomputed and equal the printed ones.
-`SOURCES` says where it is otherwise, and how exactly each method is known. Whether ours may be
-compared with them at all is for `caveat` to say.
+`SOURCES` says which came from elsewhere, and how exactly each is known. `caveat` says why ours may
+not be compared with them.
 """
 
 import csv
@@ -17,7 +17,7 @@ import numpy as np
 
 from pipeline.attributes import MODEL_ORDER, REGION_OF
 from pipeline.errors import PipelineError
-from pipeline.tables import Rows, column
+from pipeline.tables import Row, Rows, column
 
 TRANSFA: Final = "TransFA 2022"
 REPORT: Final = "Report EfficientFormerV2 2024"
@@ -50,7 +50,7 @@ def published_accuracy() -> dict[str, dict[str, float]]:
 
 
 def caveat(source: str, split: str, images: int) -> str | None:
-    """Why our accuracy on `images` of a split cannot stand beside theirs; None where it can."""
+    """Why our accuracy on `images` of a split cannot be compared with theirs; None where it can."""
     if source == "synthetic":
         return "ours was measured on synthetic faces, theirs on CelebA: not comparable"
     if (split, images) != ("test", TEST_IMAGES):
@@ -66,8 +66,8 @@ def faces(source: str) -> str:
     return "synthetic faces" if source == "synthetic" else "CelebA"
 
 
-def compare(accuracy: Mapping[str, float], reference: str = REPORT) -> list[dict[str, str | float]]:
-    """Our accuracy per attribute, in per cent, beside everyone's; the last row holds the means.
+def beside_published(accuracy: Mapping[str, float], reference: str = REPORT) -> list[Row]:
+    """Our accuracy per attribute, in per cent, beside that of others; the last row has the means.
 
     A row has `attribute`, `region`, `ours`, a column for each method of `SOURCES`, and
     `difference`: ours less the reference method's, in points.
@@ -78,10 +78,10 @@ def compare(accuracy: Mapping[str, float], reference: str = REPORT) -> list[dict
         raise PipelineError(f"No published result is called {reference}; there are: {known}.")
     ours = {a: accuracy[a] for a in MODEL_ORDER}
     if 0 < max(ours.values()) <= 1:
-        raise ValueError("compare() takes accuracy in per cent, not as a fraction")
+        raise ValueError("beside_published() takes accuracy in per cent, not as a fraction")
 
     columns = {"ours": ours, **methods}
-    rows: list[dict[str, str | float]] = []
+    rows: list[Row] = []
     for name in MODEL_ORDER:
         values = {title: column[name] for title, column in columns.items()}
         rows.append({"attribute": name, "region": REGION_OF[name], **values})
@@ -90,20 +90,20 @@ def compare(accuracy: Mapping[str, float], reference: str = REPORT) -> list[dict
     return [{**row, "difference": float(row["ours"]) - float(row[reference])} for row in rows]
 
 
-def with_transfa(radar: Rows, rows: Rows) -> list[dict[str, object]]:
-    """The radar's rows with TransFA's accuracy as `published`; `rows` are those of `compare`."""
+def with_transfa(radar: Rows, rows: Rows) -> list[Row]:
+    """The radar's rows with TransFA's accuracy as `published`, from those of `beside_published`."""
     theirs = {row["attribute"]: row[TRANSFA] for row in rows}
     return [{**row, "published": theirs.get(row["attribute"])} for row in radar]
 
 
-def standings(rows: Rows) -> list[dict[str, str | float]]:
-    """A row a method, the best mean first, from the rows of `compare`, or of the CSV of them.
+def standings(rows: Rows) -> list[Row]:
+    """One row per method, the best mean first, from the rows of `beside_published` or their CSV.
 
     `method`, `mean` in per cent, `difference` (our mean less theirs, in points), and on how many
-    of the 40 attributes ours is the `better` and the `worse` one.
+    of the 40 attributes ours is `better` and `worse`.
     """
     *attributes, means = rows
-    result: list[dict[str, str | float]] = []
+    result: list[Row] = []
     for method in SOURCES:
         ahead = column(attributes, "ours") - column(attributes, method)
         result.append(

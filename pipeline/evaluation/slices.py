@@ -1,17 +1,16 @@
 """Metrics by who is in the picture: the usual fairness slices of CelebA, Male and Young.
 
 A slice holds the images whose label says so. Gaps compare the two halves of a pair, attribute by
-attribute: `accuracy`, `recall` (are its bearers found as often?) and `specificity` (are the others
-left alone as often?). A rate over few images says little, so both of a gap's denominators stand
-beside it, and below FEWEST it is not listed.
+attribute: `accuracy`, `recall` (are those who have it found as often?) and `specificity` (are the
+others left alone as often?). A rate over few images says little, so both of a gap's denominators
+stand beside it, and below FEWEST it is not listed.
 """
-
-from typing import Any
 
 import numpy as np
 
 from pipeline.attributes import MODEL_ORDER
 from pipeline.evaluation.metrics import Counts, count
+from pipeline.tables import Row
 
 PAIRS = tuple((name, f"not {name}") for name in ("Male", "Young"))
 """Slices that are compared with each other."""
@@ -37,7 +36,7 @@ def slice_masks(labels: np.ndarray) -> dict[str, np.ndarray]:
     return masks
 
 
-def gap_rows(answers: np.ndarray, labels: np.ndarray) -> list[dict[str, Any]]:
+def gap_rows(answers: np.ndarray, labels: np.ndarray) -> list[Row]:
     """The largest gaps, GAP_COLUMNS each, the largest first; `gap` is value less other value."""
     counts = {
         name: count(answers[mask], labels[mask]) for name, mask in slice_masks(labels).items()

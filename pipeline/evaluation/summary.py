@@ -1,9 +1,10 @@
 """An evaluation on one screen: rules, regions, gaps, contradictions and what to worry about."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
-from pipeline.evaluation.evaluate import Evaluation, Rows
+from pipeline.evaluation.evaluate import Evaluation
+from pipeline.tables import Row, Rows
 
 BADLY_FOUND: Final = 0.1
 """Recall under which an attribute counts as missed."""
@@ -16,7 +17,7 @@ _SHOWN: Final = 5
 
 
 def summary(result: Evaluation) -> str:
-    """The screen as text, at most some 40 lines."""
+    """The screen as text, about 40 lines at most."""
     first = result.overall[0]
     blocks = [
         [f"{first['images']:,} images of {first['split']}", *_rules(result)],
@@ -91,7 +92,7 @@ def _worries(result: Evaluation) -> Iterator[str]:
         )
 
 
-def _names(rows: Sequence[dict[str, Any]], worst: str | None = None) -> str:
+def _names(rows: Rows, worst: str | None = None) -> str:
     """The attributes of the rows, the lowest of a column first where it is given."""
     ordered = sorted(rows, key=lambda row: row[worst]) if worst else rows
     names = [row["attribute"] for row in ordered[:_SHOWN]]
@@ -99,7 +100,7 @@ def _names(rows: Sequence[dict[str, Any]], worst: str | None = None) -> str:
     return ", ".join(names) + (f" and {more} more" if more else "")
 
 
-def _interval(row: dict[str, Any], prefix: str = "") -> str:
+def _interval(row: Row, prefix: str = "") -> str:
     low, high = row[f"{prefix}low"], row[f"{prefix}high"]
     return "" if low is None else f"{_percent(low)} to {_percent(high)}"
 

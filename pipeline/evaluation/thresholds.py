@@ -1,9 +1,9 @@
-"""Thresholds on the probability, one an attribute, chosen where the network was not trained.
+"""Thresholds on the probability, one per attribute, chosen on images that are not trained on.
 
 Candidates are the fixed threshold and, between any two neighbouring probabilities (0 and 1
-included), the midpoint: no other threshold decides otherwise. The best score wins; among equals
-the candidate closest to the fixed one, then the lower. So an attribute for which nothing does
-better than the fixed threshold keeps it, and so does one with a single class.
+included), the midpoint: any other threshold gives the same answers as one of these. The best score
+wins; among equals the candidate closest to the fixed one, then the lower. So an attribute for which
+nothing does better than the fixed threshold keeps it, and so does one with a single class.
 """
 
 from typing import Any

@@ -1,14 +1,15 @@
-"""What every exported file promises: its names, its card, and agreement with PyTorch.
+"""What every exported file says of itself: the names of its input and output, and its card.
 
 An exported file takes a picture (RGB, 0 to 255) as `image` and gives `probabilities` [.., 40] in
 model order: scaling and sigmoid are inside, so an app has nothing to get wrong. Its metadata
 says what the numbers mean; where a runtime hides metadata (browsers), NAME.json beside the files
-says the same. Runners take uint8 [N, S, S, 3], so that a comparison covers all of it.
+says the same. Runners take uint8 [N, S, S, 3], so that a comparison covers the scaling too.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.attributes import MODEL_ORDER, REGIONS
 from pipeline.errors import PipelineError
+from pipeline.files import sha256_of
 
 INPUT: Final = "image"
 OUTPUT: Final = "probabilities"
@@ -32,30 +34,30 @@ class About:
     """The card that an exported file carries in its metadata."""
 
     version: str
-    license: str
+    licence: str
     author: str = "Face Data Pipeline"
     description: str = "Probabilities of the 40 CelebA attributes of one face."
     thresholds: tuple[float, ...] = (0.5,) * len(MODEL_ORDER)
     """In model order; an attribute is present where its probability reaches its threshold."""
 
     fixed_threshold: float = 0.5
-    """The one for all attributes that the thresholds were chosen against."""
+    """The single threshold for all attributes that the chosen ones are compared with."""
 
     chosen_for: str = ""
-    """What the thresholds maximise on valid: accuracy, f1; empty: they are the fixed one."""
+    """What the thresholds maximise on valid, accuracy or f1; empty where they are the fixed one."""
 
     source: str = ""
     """The dataset that the network was trained on."""
 
     metrics: Mapping[str, Any] = field(default_factory=dict)
-    """What training and evaluation found; must go into JSON."""
+    """What training and evaluation found; everything in it can be written as JSON."""
 
     def __post_init__(self) -> None:
         if len(self.thresholds) != len(MODEL_ORDER):
             raise ValueError(f"{len(self.thresholds)} thresholds for {len(MODEL_ORDER)} attributes")
 
     def metadata(self) -> dict[str, str]:
-        """What a program reads from the file, each value JSON in one line."""
+        """What a program reads from the file, each value as one line of JSON."""
         facts: dict[str, Any] = {
             "attributes": MODEL_ORDER,
             "regions": REGIONS,
@@ -78,7 +80,7 @@ class About:
             "version": self.version,
             "description": self.description,
             "author": self.author,
-            "licence": self.license,
+            "licence": self.licence,
             "source": self.source,
             "input": {
                 "name": INPUT,
@@ -105,6 +107,33 @@ class About:
             "metrics": dict(self.metrics),
             "files": {file: dict(facts) for file, facts in files.items()},
         }
+
+
+def about_run(description: Mapping[str, Any], model: Path, evaluation: Path) -> About:
+    """The card of the network in the folder `model`, whose model.json is the `description`.
+
+    Metrics and thresholds come from the folder `evaluation`; raises PipelineError without them.
+    """
+    metrics, thresholds = (
+        _read_json(evaluation / name) for name in ("metrics.json", "thresholds.json")
+    )
+    return About(
+        version=f"1+{sha256_of(model / 'model.safetensors')[:12]}",
+        licence=description["licence"],
+        source=description["source"],
+        thresholds=tuple(thresholds["attributes"][name] for name in MODEL_ORDER),
+        fixed_threshold=thresholds["fixed"],
+        chosen_for=thresholds["chosen_for"],
+        metrics=metrics,
+    )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PipelineError(f"{path} is missing; run `pipeline evaluate` first.") from None
+    return content
 
 
 def check_attributes(metadata: Mapping[str, str], where: str) -> None:

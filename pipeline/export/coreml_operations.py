@@ -145,7 +145,6 @@ OPERATIONS: Final[dict[str, Callable[..., Tensor]]] = {
 
 # Run once, when the program is read.
 CONSTANTS: Final[dict[str, Callable[..., Any]]] = {
-    "const": lambda val: val,
     "constexpr_affine_dequantize": _affine_dequantize,
     "constexpr_lut_to_dense": _lut_to_dense,
 }

@@ -1,7 +1,7 @@
-"""The network as it leaves: probabilities out, in eval mode, its last batch norm folded.
+"""The network as it is exported: probabilities out, in eval mode, its last batch norm folded.
 
-Every export starts from `Deployed`, and is judged against `run_model`, which is PyTorch's own
-answer by the network as it was trained.
+Every export starts from `Deployed` and is compared with `run_model`, the answers that PyTorch
+gives with the network as it was trained.
 """
 
 import torch
@@ -33,7 +33,8 @@ def _fold_last_norm(model: FaceAttributes) -> None:
     """Fold EfficientFormerV2's last batch norm into the heads.
 
     Converters fold a batch norm into the convolution before it; this one follows a sum. Between
-    it and the heads stands only a mean over positions, which an affine map passes through.
+    it and the heads there is only a mean over positions, and the mean of an affine map is the map
+    of the mean.
     """
     norm = getattr(model.backbone, "norm", None)
     if not (

@@ -13,24 +13,25 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from pipeline.export import to_onnx
 from pipeline.export.card import About
 from pipeline.export.deployed import run_model
 from pipeline.export.run_onnx import Network
+from pipeline.export.to_onnx import export_onnx
 from pipeline.network.model import Architecture, FaceAttributes
+from pipeline.tables import Row
 
 REFERENCES: Final = {
     "ResNet-50": Architecture("resnet50", 224, depth=0),
     "Swin-T": Architecture("swin_tiny_patch4_window7_224", 224, depth=0),
 }
 """ResNet-50 and TransFA's Swin-T at the size they were made for. One linear layer gives them the
-40 outputs, which flatters them: it costs less than seven heads."""
+40 outputs, which favours them: it costs less than seven heads."""
 
 WARM_UP: Final = 5
 """Runs before the clock starts."""
 
 
-def count_parts(model: FaceAttributes) -> list[dict[str, Any]]:
+def count_parts(model: FaceAttributes) -> list[Row]:
     """Parameters and multiply-adds (of one image) of each part of the backbone and each head.
 
     Multiply-adds are those of convolutions and matrix products; `total` is the last row.
@@ -53,7 +54,7 @@ def count_parts(model: FaceAttributes) -> list[dict[str, Any]]:
 
 
 def _parts(model: FaceAttributes) -> dict[str, torch.nn.Module]:
-    """Stem, stages one by one and what else the backbone has; the heads; the whole under ""."""
+    """Name -> stem, each stage and the rest of the backbone, each head, and the whole under ""."""
     parts: dict[str, torch.nn.Module] = {}
     for name, child in model.backbone.named_children():
         if name == "stages":
@@ -66,7 +67,7 @@ def _parts(model: FaceAttributes) -> dict[str, torch.nn.Module]:
 
 
 def contenders(architecture: Architecture) -> dict[str, FaceAttributes]:
-    """Ours at its own size and at that of the references, and these; random weights, eval mode."""
+    """Ours at its own size and at the references' size, then these; random weights, eval mode."""
     shapes = {"ours": architecture, "ours, larger": replace(architecture, image_size=224)}
     if architecture.image_size == 224:
         del shapes["ours, larger"]
@@ -76,11 +77,12 @@ def contenders(architecture: Architecture) -> dict[str, FaceAttributes]:
     return networks
 
 
-def measure(networks: Mapping[str, FaceAttributes], runs: int) -> list[dict[str, Any]]:
-    """A row a network and runtime: its size, counts and time, ms, from uint8 to probabilities.
+def measure(networks: Mapping[str, FaceAttributes], runs: int) -> list[Row]:
+    """One row per network and runtime: size, counts, and time in ms from uint8 to probabilities.
 
-    One image, one thread. The networks take turns, so that whatever else the machine does falls
-    on all of them; `median_ms` is over `runs` turns, `ratio` that of the medians to the first's.
+    One image, one thread. The networks take turns, so that whatever else the machine does slows
+    all of them alike. `median_ms` is over `runs` turns; `ratio` is that median over the one of the
+    first network.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -90,7 +92,7 @@ def measure(networks: Mapping[str, FaceAttributes], runs: int) -> list[dict[str,
             runners = {}
             for i, (name, network) in enumerate(networks.items()):
                 file = Path(place, f"{i}.onnx")
-                to_onnx.export(network, file, About("profile", "none"))
+                export_onnx(network, file, About("profile", "none"))
                 size = network.architecture.image_size
                 image = np.random.default_rng(0).integers(0, 256, (1, size, size, 3), np.uint8)
                 runners[name, "ONNX Runtime"] = partial(Network(file, threads=1).run, image)

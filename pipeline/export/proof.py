@@ -1,10 +1,9 @@
-"""Every exported file, executed on real crops beside PyTorch: a row of figures a file.
+"""Every exported file, run on real crops and compared with PyTorch: one row per way to run it.
 
-What runs is what was saved. A Core ML package is read back and executed operation by operation,
+What is run is what was saved. A Core ML package is read back and executed operation by operation,
 in fp32 and in emulated fp16 (on a Mac by Core ML as well); an ONNX file runs in ONNX Runtime.
 """
 
-import hashlib
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,11 +16,9 @@ from pipeline.errors import PipelineError
 from pipeline.export.card import Images, Probabilities
 from pipeline.export.run_coreml import Package, Program
 from pipeline.export.run_onnx import Network
+from pipeline.files import sha256_of
 from pipeline.shards.read import ShardReader
-
-Row = dict[str, Any]
-"""file, run_by, bytes, bytes_per_parameter, operations, images, decisions, largest, mean,
-agreement: see `pipeline.export.card.compare`."""
+from pipeline.tables import Row, Rows
 
 
 def sample_images(shards: Path, split: str, count: int, size: int) -> Images:
@@ -56,7 +53,13 @@ def prove_coreml(
         found["Core ML"] = Package(package).run(images)
     operations = sum(program.count_operations().values())
     return [
-        _row(package, run_by, operations, parameters, compare(reference, answers, thresholds))
+        _row(
+            package,
+            run_by,
+            operations,
+            parameters,
+            measure_agreement(reference, answers, thresholds),
+        )
         for run_by, answers in found.items()
     ]
 
@@ -73,7 +76,7 @@ def prove_onnx(
 
     operations = len(onnx.load(file).graph.node)
     answers = Network(file).run(images)
-    comparison = compare(reference, answers, thresholds)
+    comparison = measure_agreement(reference, answers, thresholds)
     return _row(file, "ONNX Runtime", operations, parameters, comparison)
 
 
@@ -91,8 +94,8 @@ def _row(
     }
 
 
-def headline(rows: Sequence[Row], parameters: int) -> dict[str, Any]:
-    """The numbers to compare exports by: the main files, in the arithmetic that they ask for."""
+def export_metrics(rows: Rows, parameters: int) -> dict[str, Any]:
+    """The numbers to compare exports by, of the main files in the arithmetic they are made for."""
     by_runner = {row["run_by"]: row for row in reversed(rows)}  # the main files come first
     coreml, onnx = by_runner["emulated float16"], by_runner["ONNX Runtime"]
     return {
@@ -120,24 +123,21 @@ def describe_files(*paths: Path) -> dict[str, dict[str, Any]]:
     described = {}
     for path in paths:
         for file in sorted(p for p in (path, *path.rglob("*")) if p.is_file()):
-            with file.open("rb") as opened:
-                digest = hashlib.file_digest(opened, "sha256").hexdigest()
             name = file.relative_to(path.parent).as_posix()
-            described[name] = {"bytes": file.stat().st_size, "sha256": digest}
+            described[name] = {"bytes": file.stat().st_size, "sha256": sha256_of(file)}
     return described
 
 
-def compare(
+def measure_agreement(
     reference: Probabilities, other: Probabilities, thresholds: Sequence[float]
 ) -> dict[str, float]:
     """Two runners on the same images [N, 40] each.
 
     Returns `images`, `decisions` (N x 40), `largest` and `mean` absolute difference, and
-    `agreement`, the share of the decisions (probability >= threshold) that are equal. What is
-    not a number agrees with nothing.
+    `agreement`, the share of the decisions (probability >= threshold) that are equal. NaN agrees
+    with nothing.
 
-    Raises PipelineError where the shapes differ, or `other` leaves 0 to 1: logits, not
-    probabilities.
+    Raises PipelineError where the shapes differ, or where `other` leaves [0, 1], as logits do.
     """
     if reference.shape != other.shape or reference.shape[1:] != (len(MODEL_ORDER),):
         raise PipelineError(
@@ -167,8 +167,8 @@ def require_agreement(
 ) -> None:
     """Raise PipelineError where fewer than `minimum` (0 to 1) of the decisions agree.
 
-    `largest` also bounds the largest difference: decisions alone would not tell two attributes
-    apart that are both far from their thresholds.
+    `largest` also bounds the largest difference: equal decisions alone would not show that two
+    attributes, both far from their thresholds, were swapped.
     """
     if comparison["agreement"] >= minimum and comparison["largest"] <= largest:
         return

@@ -1,90 +1,40 @@
 """Read a saved Core ML package back and execute it, operation by operation, with torch.
 
-Core ML predicts on Apple's systems only. This reader takes what is on disk (the program, the
-weight file, the manifest), nothing from memory, and an operation that it does not know is an
-error that names it. Fp16 is emulated: every operation computes in fp32 and rounds its result to
-the type that the program declares for it. Hardware may also accumulate in fp16, so a phone's
-last bits can differ.
+Core ML predicts on Apple's systems only. What is executed is what is on disk: coremltools reads
+the program and the weight file back. An operation that it does not know is an error that names it.
+Fp16 is emulated: every operation computes in fp32 and rounds its result to the type that the
+program declares for it. Hardware may also accumulate in fp16, so a phone's last bits can differ.
 """
 
 import inspect
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, one_line
 from pipeline.export.card import INPUT, OUTPUT, Images, Probabilities, check_attributes
 from pipeline.export.coreml_operations import CONSTANTS, OPERATIONS, require
 from pipeline.export.to_coreml import PROGRAM, WEIGHTS, check_manifest, quiet_coremltools
 
-_TYPES: Final = {
-    "BOOL": np.bool_,
-    "FLOAT16": np.float16,
-    "FLOAT32": np.float32,
-    "INT8": np.int8,
-    "INT32": np.int32,
-    "UINT8": np.uint8,
-    "UINT32": np.uint32,
-}
 
+def _literal(value: Any) -> Any:
+    """A constant: text, Python numbers or, for floats and packed weights, a tensor.
 
-def _literal(value: Any, weights: NDArray[np.uint8]) -> Any:
-    """A value of the program: text, Python numbers, or (floats, and what the file holds) a tensor.
-
-    Floats become fp32, whose numbers include all of fp16.
+    Floats become fp32, which holds every fp16 number.
     """
-    kind = value.type.tensorType
-    name = _type_name(kind)
-    shape = _shape(kind)
-    if value.WhichOneof("value") == "blobFileValue":
-        array = _blob(weights, value.blobFileValue, np.dtype(_TYPES[name]), shape)
-        return torch.from_numpy(array.astype(np.float32) if "FLOAT" in name else array)
-    tensor = value.immediateValue.tensor
-    content = getattr(tensor, tensor.WhichOneof("value")).values
-    if name == "STRING":
-        return content[0]
-    if isinstance(content, bytes):
-        array = np.frombuffer(content, _TYPES[name])
-    else:
-        array = np.array(content, _TYPES[name])
-    array = array.reshape(shape)
-    return torch.from_numpy(array.astype(np.float32)) if "FLOAT" in name else array.tolist()
-
-
-def _blob(
-    weights: NDArray[np.uint8], place: Any, dtype: np.dtype[Any], shape: list[int]
-) -> NDArray[Any]:
-    """One array of the weight file: at its offset 64 bytes that say where and how long it is."""
-    header = weights[place.offset : place.offset + 64]
-    size = int(np.prod(shape)) * dtype.itemsize
-    if len(header) == 64 and header[:4].view("<u4")[0] == 0xDEADBEEF:
-        length, start = (int(number) for number in header[8:24].view("<u8"))
-        if length == size and start + size <= len(weights):
-            return weights[start : start + size].view(dtype).reshape(shape).copy()
-    raise PipelineError(
-        f"The Core ML weight file holds no array of {size} bytes at {place.offset}; export it"
-        " again."
-    )
-
-
-def _type_name(kind: Any) -> str:
-    name: str = (
-        kind.DESCRIPTOR.fields_by_name["dataType"].enum_type.values_by_number[kind.dataType].name
-    )
-    require(name == "STRING" or name in _TYPES, f"it has values of the type {name}")
-    return name
-
-
-def _shape(kind: Any) -> list[int]:
-    return [dimension.constant.size for dimension in kind.dimensions]
+    if isinstance(value, str):
+        return value
+    array = np.asarray(value)
+    if array.dtype.kind == "f":
+        return torch.from_numpy(array.astype(np.float32))
+    return torch.from_numpy(array) if array.dtype.itemsize == 1 and array.ndim else array.tolist()
 
 
 @dataclass
@@ -107,15 +57,14 @@ class Operation:
 class Program:
     """A saved package: its `operations`, its `metadata` and the image `size` it takes."""
 
-    def __init__(self, spec: Any, weights: NDArray[np.uint8]) -> None:
-        """`spec`: the program's protobuf; `weights`: the bytes of its weight file."""
+    def __init__(self, spec: Any, weights: Path) -> None:
+        """`spec`: the program's protobuf; `weights`: its weight file."""
         self.metadata = dict(spec.description.metadata.userDefined)
         self.size = _input_size(spec.description)
         self.operations: list[Operation] = []
         self._constants: dict[str, Any] = {}
-        function = spec.mlProgram.functions["main"]
-        for step in function.block_specializations[function.opset].operations:
-            self._add(step, weights)
+        for step in _steps(spec, weights):
+            self._add(step)
         needed = {OUTPUT, *self._constants}
         for operation in reversed(self.operations):
             names = {name for value in operation.inputs.values() for name in _names(value)}
@@ -136,7 +85,7 @@ class Program:
             spec = Model_pb2.Model()
             spec.ParseFromString((path / "Data" / PROGRAM).read_bytes())
         check_attributes(spec.description.metadata.userDefined, str(path))
-        return cls(spec, np.fromfile(path / "Data" / WEIGHTS, np.uint8))
+        return cls(spec, path / "Data" / WEIGHTS)
 
     def count_operations(self) -> dict[str, int]:
         """How often each operation occurs, the most frequent first; constants left out."""
@@ -180,47 +129,62 @@ class Program:
         result: Tensor = values[OUTPUT]
         return result
 
-    def _add(self, step: Any, weights: NDArray[np.uint8]) -> None:
-        output = step.outputs[0]
-        half = _type_name(output.type.tensorType) == "FLOAT16"
-        table = CONSTANTS if step.type in CONSTANTS else OPERATIONS
-        if step.type not in table:
-            raise PipelineError(
-                f"The Core ML program uses the operation {step.type!r} (for {output.name!r}), which"
-                " pipeline.export.run_coreml does not know; teach it, or choose another backbone."
-            )
-        inputs: dict[str, Any] = {}
-        for key, argument in step.inputs.items():
-            names = [self._name(binding, weights) for binding in argument.arguments]
-            inputs[key] = names if key == "values" else names[0]
-        if table is CONSTANTS:
-            inputs = {key: self._constants[name] for key, name in inputs.items()}
-            for key, value in step.attributes.items():
-                if key != "name":
-                    inputs[key] = _literal(value, weights)
-        try:
-            inspect.signature(table[step.type]).bind(**inputs)
-        except TypeError as error:
-            raise PipelineError(
-                f"The Core ML program uses the operation {step.type!r} (for {output.name!r}) in a"
-                f" way that pipeline.export.run_coreml does not know ({error})."
-            ) from error
-        if table is CONSTANTS:
-            value = table[step.type](**inputs)
+    def _add(self, step: Any) -> None:
+        from coremltools.converters.mil.mil import types
+
+        [output], kind = step.outputs, step.op_type
+        half = output.dtype is types.fp16
+        if kind == "const":
+            self._constants[output.name] = _literal(output.val)
+        elif kind in CONSTANTS:
+            known = {key: self._constants[value.name] for key, value in step.inputs.items()}
+            value = CONSTANTS[kind](**known)
             self._constants[output.name] = _round(value) if half else value
         else:
-            shape = _shape(output.type.tensorType)
-            self.operations.append(
-                Operation(step.type, inputs, output.name, shape, half, last=set())
-            )
+            inputs = {key: _name(value) for key, value in step.inputs.items()}
+            shape = list(output.shape)
+            self.operations.append(Operation(kind, inputs, output.name, shape, half, last=set()))
 
-    def _name(self, binding: Any, weights: NDArray[np.uint8]) -> str:
-        """The name of an argument's value; one that is written in place gets a name here."""
-        if binding.WhichOneof("binding") == "name":
-            return str(binding.name)
-        name = f"#{len(self._constants)}"
-        self._constants[name] = _literal(binding.value, weights)
-        return name
+
+def _steps(spec: Any, weights: Path) -> Iterator[Any]:
+    """The operations of a program, constants included, as coremltools reads them."""
+    function = spec.mlProgram.functions["main"]
+    for step in function.block_specializations[function.opset].operations:
+        if step.type != "const":
+            _check_known(step)
+    with quiet_coremltools():
+        from coremltools.converters.mil.frontend.milproto.load import load
+
+        try:
+            program = load(spec, spec.specificationVersion, str(weights.parent))
+        except Exception as error:  # coremltools has no class of its own for this
+            raise PipelineError(
+                f"The Core ML program and its weights do not go together ({one_line(error)});"
+                " export it again."
+            ) from error
+    yield from program.functions["main"].operations
+
+
+def _check_known(step: Any) -> None:
+    """Raise PipelineError unless the executor knows the operation, a protobuf, and its inputs."""
+    output, inputs = step.outputs[0].name, {*step.inputs, *step.attributes} - {"name"}
+    function = {**CONSTANTS, **OPERATIONS}.get(step.type)
+    if function is None:
+        raise PipelineError(
+            f"The Core ML program uses the operation {step.type!r} (for {output!r}), which"
+            " pipeline.export.run_coreml does not know; add it there, or choose another backbone."
+        )
+    try:
+        inspect.signature(function).bind(**dict.fromkeys(inputs))
+    except TypeError as error:
+        raise PipelineError(
+            f"The Core ML program uses the operation {step.type!r} (for {output!r}) in a way"
+            f" that pipeline.export.run_coreml does not know ({error})."
+        ) from error
+
+
+def _name(value: Any) -> str | list[str]:
+    return value.name if hasattr(value, "name") else [each.name for each in value]
 
 
 def _names(value: str | Sequence[str]) -> list[str]:

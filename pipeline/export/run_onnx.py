@@ -20,7 +20,7 @@ class Network:
             import onnxruntime
         except ImportError as error:
             raise PipelineError(
-                f"ONNX files need onnxruntime ({error}); install the extra `export`."
+                f"ONNX files need onnxruntime ({error}): `pip install onnxruntime`."
             ) from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads

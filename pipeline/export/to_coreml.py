@@ -1,7 +1,7 @@
 """To Core ML: an ML Program for iOS 16 and later, its smaller variants, and running it on a Mac.
 
 The package's bytes follow from the network and the card alone. Its manifest names each file by
-that file's sha256, so that a byte changed anywhere is found (`check_manifest`).
+that file's sha256, so that a change of any byte is found (`check_manifest`).
 """
 
 import contextlib
@@ -64,13 +64,13 @@ def _import_coremltools() -> ModuleType:
         import coremltools
     except ImportError as error:
         raise PipelineError(
-            f"Core ML files need coremltools ({error}); install the extra `export`."
+            f"Core ML files need coremltools ({error}): `pip install coremltools`."
         ) from error
     module: ModuleType = coremltools
     return module
 
 
-def export(
+def export_coreml(
     model: FaceAttributes, path: Path, about: About, precision: Precision = "float16"
 ) -> None:
     """Write `model` as the ML Program `path` (a folder, `*.mlpackage`).
@@ -99,17 +99,17 @@ def export(
             skip_model_load=True,
         )
         spec = converted.get_spec()
-        _describe(spec.description, about, size)
+        _write_card(spec.description, about, size)
         write_package(path, spec, Path(converted.weights_dir) / WEIGHTS.name)
 
 
 def compress(package: Path, path: Path, variant: Variant) -> None:
     """Write a smaller variant of an fp16 `package` as `path`; the arithmetic stays fp16.
 
-    `int8`: linear, a scale an output channel. `palette6`, `palette4`: 64 or 16 values a weight,
-    found by k-means.
+    `int8`: linear, one scale per output channel. `palette6` and `palette4`: 64 or 16 values per
+    weight, found by k-means.
 
-    Raises PipelineError where the package is fp32 (its k-means would be another, slower one).
+    Raises PipelineError where the package is fp32 (coremltools would use a slower k-means).
     """
     with quiet_coremltools() as ct:
         import coremltools.optimize.coreml as cto
@@ -147,7 +147,7 @@ def _is_half(spec: Any) -> bool:
     )
 
 
-def _describe(description: Any, about: About, size: int) -> None:
+def _write_card(description: Any, about: About, size: int) -> None:
     """Fill in what Xcode shows: `description` is the program's ModelDescription."""
     [image], [probabilities] = description.input, description.output
     image.shortDescription = (
@@ -160,14 +160,14 @@ def _describe(description: Any, about: About, size: int) -> None:
     metadata = description.metadata
     metadata.shortDescription = about.description
     metadata.author = about.author
-    metadata.license = about.license
+    metadata.license = about.licence
     metadata.versionString = about.version
     metadata.userDefined.update(about.metadata())
     metadata.userDefined.pop("com.github.apple.coremltools.conversion_date", None)
 
 
 def write_package(path: Path, spec: Any, weights: Path) -> None:
-    """Write a package from a program's protobuf and its weight file, always the same way."""
+    """Write a package from a program's protobuf and its weight file, always the same bytes."""
     with new_directory(path) as partial:
         data = partial / "Data"
         (data / WEIGHTS.parent).mkdir(parents=True)

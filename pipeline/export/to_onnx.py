@@ -42,7 +42,7 @@ class _FromBytes(nn.Module):
         return probabilities
 
 
-def export(model: FaceAttributes, path: Path, about: About) -> None:
+def export_onnx(model: FaceAttributes, path: Path, about: About) -> None:
     """Write `model` as the ONNX file `path`, in fp32."""
     size = model.architecture.image_size
     with _quiet():
@@ -58,12 +58,12 @@ def export(model: FaceAttributes, path: Path, about: About) -> None:
             )
         except ImportError as error:
             raise PipelineError(
-                f"ONNX files need onnx and onnxscript ({error}); install the extra `export`."
+                f"ONNX files need onnx and onnxscript ({error}): `pip install onnx onnxscript`."
             ) from error
         assert converted is not None
         proto = converted.model_proto
     _strip(proto)
-    _describe(proto, about, size)
+    _write_card(proto, about, size)
     with new_file(path) as partial:
         partial.write_bytes(proto.SerializeToString(deterministic=True))
 
@@ -85,7 +85,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _strip(proto: Any) -> None:
-    """Leave out where in which source file each node came from: a tenth of the bytes, and ours."""
+    """Leave out where each node came from: a tenth of the bytes, and paths of this machine."""
     graph = proto.graph
     del graph.value_info[:]
     for described in (graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
@@ -93,7 +93,7 @@ def _strip(proto: Any) -> None:
         described.doc_string = ""
 
 
-def _describe(proto: Any, about: About, size: int) -> None:
+def _write_card(proto: Any, about: About, size: int) -> None:
     proto.ir_version = _IR_VERSION
     proto.doc_string = about.description
     proto.graph.name = "FaceAttributes"
@@ -109,7 +109,7 @@ def _describe(proto: Any, about: About, size: int) -> None:
     card = {
         "description": about.description,
         "author": about.author,
-        "license": about.license,
+        "license": about.licence,
         "version": about.version,
         **about.metadata(),
     }

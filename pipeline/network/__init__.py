@@ -1,0 +1,1 @@
+"""The network: its backbone and heads, the weights it starts from, and how it is run."""

@@ -6,18 +6,18 @@ from pipeline.errors import PipelineError
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is CUDA, else Apple's MPS, else the CPU.
+    """The device of that name; `auto` is CUDA, else Apple's MPS, else the CPU.
 
-    Raises PipelineError where the named device is not there.
+    Raises PipelineError where this machine has no such device.
     """
-    there = {
+    available = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
     if name == "auto":
-        name = next(device for device, available in there.items() if available)
-    if not there[name]:
+        name = next(device for device, found in available.items() if found)
+    if not available[name]:
         raise PipelineError(
             f"train.device is {name}, and this machine has none; set it to auto or cpu."
         )

@@ -21,14 +21,15 @@ def predict_logits(
 ) -> np.ndarray:
     """Logits of every sample of the split, in its order: float32 [N, 40] in model order.
 
-    One of many processes fills the rows of its own part; the others are 0.
+    `reader` is a split. Of many processes (`world`), each fills the rows of its own samples and
+    leaves the others at 0.
     """
     model = model.to(device).eval()
     logits = np.zeros((len(reader), len(MODEL_ORDER)), np.float32)
-    parts = cut(np.arange(len(reader)), batch_size, rank, world)
-    label, total = f"predict {reader.split}", sum(map(len, parts))
+    batches = cut(np.arange(len(reader)), batch_size, rank, world)
+    label, total = f"predict {reader.split}", sum(map(len, batches))
     with torch.inference_mode(), Progress(label, total, "images", rank == 0) as done:
-        for batch in reader.batches(parts):
+        for batch in reader.batches(batches):
             images = torch.from_numpy(batch.images).to(device)
             logits[batch.rows] = model(to_float(images)).float().cpu().numpy()
             done(len(batch.rows))

@@ -1,18 +1,19 @@
-"""The network: one timm backbone and seven heads, one a face region.
+"""The network: one timm backbone and seven heads, one for each face region.
 
-Images in [0, 1] go in; where the backbone's weights want another scale, that is its first step.
+Images in [0, 1] go in. Where the backbone's weights expect another scale, the network applies it
+first. Logits come out in model order; sigmoid is applied where probabilities leave the network.
 
-Saved as `model.safetensors` (weights) and `model.json` (all that is needed to rebuild and to
-feed it). Logits come in model order; sigmoid is applied where probabilities leave the network.
+It is saved as `model.safetensors` (weights) and `model.json` (a `ModelDescription`).
 """
 
-import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import timm
 import torch
+from pydantic import ConfigDict, JsonValue
 from safetensors.torch import load_file, save_file
 from timm.models import PretrainedCfg
 from torch import nn
@@ -21,11 +22,15 @@ from pipeline.attributes import MODEL_ORDER, REGIONS
 from pipeline.errors import PipelineError
 from pipeline.files import new_file, write_json
 from pipeline.params import Params
+from pipeline.records import Count, Record, load_record, what_is_wrong
 
 
 @dataclass(frozen=True)
 class Architecture:
     """What decides the shape of the network."""
+
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
+    """A file that names more than these fields is of a network that this version cannot build."""
 
     backbone: str
     """A timm model name."""
@@ -37,23 +42,81 @@ class Architecture:
     depth: int = 2
     dropout: float = 0.0
     options: dict[str, Any] = field(default_factory=dict)
-    """Further arguments of `timm.create_model`."""
+    """More arguments for `timm.create_model`."""
 
     drop_path: float = 0.0
     """Stochastic depth: the rate of the deepest block; it grows from 0 at the first."""
 
     mean: list[float] | None = None
-    """Of the channels R, G, B that the backbone expects at 0; None: it takes [0, 1] as it is."""
+    """Mean of R, G, B that the backbone wants subtracted; None: it takes [0, 1] as it is."""
 
     std: list[float] | None = None
-    """What the backbone expects as 1, likewise. Given with `mean`, or not at all."""
+    """Standard deviation of R, G, B to divide by. Given with `mean`, or not at all."""
+
+
+class InputDescription(Record):
+    """The images that the network takes."""
+
+    size: int
+    """Side of the square, px."""
+
+    channels: str
+    range: list[float]
+
+
+class InitialWeights(Record):
+    """Where the backbone's first weights came from."""
+
+    source: str
+    """A repository of the Hub, or the name of a file."""
+
+    sha256: str
+    licence: str | None
+
+
+class TrainingData(Record):
+    """The shards that the network was trained on."""
+
+    index_sha256: str
+    counts: dict[str, Count]
+    """Samples of each split."""
+
+
+class ModelDescription(Record):
+    """What `model.json` holds, in this order: all that is needed to rebuild and feed the network.
+
+    The fields with a default are facts about its training; a network from elsewhere may lack them.
+    """
+
+    architecture: Architecture
+    attributes: list[str]
+    """In the order of the logits."""
+
+    regions: dict[str, list[str]]
+    input: InputDescription
+    parameters: dict[str, int]
+    """`total`, `backbone` and `heads`."""
+
+    source: str | None = None
+    licence: str | None = None
+    """Of the dataset."""
+
+    weights: InitialWeights | None = None
+    """None: they were random."""
+
+    data: TrainingData | None = None
+    recipe: dict[str, JsonValue] | None = None
+    """The params that training depends on."""
+
+    versions: dict[str, str] | None = None
+    """Of the libraries that trained it."""
 
 
 def architecture_of(settings: Params, size: int) -> Architecture:
     """The network that params ask for, for crops of `size` px.
 
-    Weights other than its own random ones want the normalisation that timm names for them.
-    Raises PipelineError where timm has no such model or tag.
+    Weights that are not random need the normalisation that timm names for them. Raises
+    PipelineError where timm has no such model or tag.
     """
     backbone = settings.backbone
     config = pretrained_config(backbone.name) if backbone.weights else None
@@ -108,7 +171,7 @@ class FaceAttributes(nn.Module):
                 torch.tensor(v).view(3, 1, 1) for v in (architecture.mean, architecture.std)
             )
             scale, shift = 1 / std, -mean / std
-        # Not among the saved weights: they follow from the architecture.
+        # Not saved with the weights: they follow from the architecture.
         self.register_buffer("scale", scale, persistent=False)
         self.register_buffer("shift", shift, persistent=False)
         self.backbone = create_backbone(architecture)
@@ -153,14 +216,14 @@ def create_backbone(architecture: Architecture) -> nn.Module:
     options = backbone_options(architecture)
     try:
         try:
-            # Said even where it is 0: timm's own default for EfficientFormerV2-S2 is 0.02.
+            # Given even where it is 0: timm's own default for EfficientFormerV2-S2 is 0.02.
             return timm.create_model(
                 architecture.backbone, drop_path_rate=architecture.drop_path, **options
             )
         except TypeError:
             if architecture.drop_path:
                 raise
-            return timm.create_model(architecture.backbone, **options)  # it has no such thing
+            return timm.create_model(architecture.backbone, **options)  # has no drop-path
     except (RuntimeError, TypeError, ValueError, AssertionError) as error:
         raise PipelineError(
             f"timm cannot build backbone.name {architecture.backbone!r} with"
@@ -170,7 +233,7 @@ def create_backbone(architecture: Architecture) -> nn.Module:
 
 
 def backbone_options(architecture: Architecture) -> dict[str, Any]:
-    """The arguments of `timm.create_model` that decide which weights the backbone has."""
+    """The arguments of `timm.create_model` that decide the shapes of the backbone's weights."""
     options = {"num_classes": 0, **architecture.options}
     if pretrained_config(architecture.backbone).fixed_input_size:
         options["img_size"] = architecture.image_size
@@ -178,11 +241,11 @@ def backbone_options(architecture: Architecture) -> dict[str, Any]:
 
 
 def _count_features(backbone: nn.Module, architecture: Architecture) -> int:
-    """How many features come out, found by looking: timm's models do not agree on its name.
+    """How many features come out, found by a trial: timm has no one name for it in all models.
 
     Raises PipelineError where the backbone does not take images of that size.
     """
-    backbone.eval()  # so that batch norms and the random state stay as they are
+    backbone.eval()  # leaves batch norms and the random state as they are
     try:
         with torch.no_grad():
             features = backbone(torch.zeros(1, 3, architecture.image_size, architecture.image_size))
@@ -208,46 +271,45 @@ def _create_head(features: int, outputs: int, architecture: Architecture) -> nn.
     return nn.Sequential(*layers, nn.Linear(features, outputs))
 
 
-def save_model(model: FaceAttributes, folder: Path, about: dict[str, Any]) -> None:
+def save_model(model: FaceAttributes, folder: Path, about: Mapping[str, object]) -> None:
     """Write `model.safetensors` and `model.json` into `folder`.
 
-    `about` is added to the description: where the model came from, what its metrics were.
+    `about` holds the facts about its training: fields of `ModelDescription` that have a default.
     """
     weights = {
         name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
     }
     with new_file(folder / "model.safetensors") as partial:
         save_file(weights, partial)
-    description = {
-        "architecture": asdict(model.architecture),
-        "attributes": list(MODEL_ORDER),
-        "regions": {region: list(names) for region, names in REGIONS.items()},
-        "input": {
-            "size": model.architecture.image_size,
-            "channels": "RGB",
-            "range": [0.0, 1.0],
-        },
-        "parameters": model.count_parameters(),
-        **about,
-    }
-    write_json(folder / "model.json", description)
+    description = ModelDescription(
+        architecture=model.architecture,
+        attributes=list(MODEL_ORDER),
+        regions={region: list(names) for region, names in REGIONS.items()},
+        input=InputDescription(
+            size=model.architecture.image_size, channels="RGB", range=[0.0, 1.0]
+        ),
+        parameters=model.count_parameters(),
+        **about,  # type: ignore[arg-type]
+    )
+    write_json(folder / "model.json", description.model_dump(exclude_unset=True))
 
 
-def load_model(folder: Path) -> tuple[FaceAttributes, dict[str, Any]]:
+def load_model(folder: Path) -> tuple[FaceAttributes, ModelDescription]:
     """Rebuild a saved network, in eval mode on the CPU, with its description.
 
     Raises PipelineError where a file is missing, damaged or belongs to another network.
     """
     try:
-        description = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        architecture = Architecture(**description["architecture"])
+        description = load_record(ModelDescription, folder / "model.json")
     except FileNotFoundError:
         raise PipelineError(f"{folder} holds no model.json; run `pipeline train` first.") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise PipelineError(f"{folder / 'model.json'} is damaged ({error}).") from error
-    if description.get("attributes") != list(MODEL_ORDER):
+    except ValueError as error:
+        raise PipelineError(
+            f"{folder / 'model.json'} is damaged ({what_is_wrong(error)})."
+        ) from error
+    if description.attributes != list(MODEL_ORDER):
         raise PipelineError(f"{folder / 'model.json'} names other attributes than this version.")
-    model = FaceAttributes(architecture)
+    model = FaceAttributes(description.architecture)
     path = folder / "model.safetensors"
     try:
         model.load_state_dict(load_file(path))

@@ -1,14 +1,13 @@
-"""Weights that a backbone starts from: timm's own, from the Hub, or those of a file.
+"""The weights that a backbone starts from: timm's own, from the Hub, or those in a file.
 
 Only safetensors are read, never pickles. Tables that depend on the input size are resampled:
-timm does so for position embeddings and most relative biases, this module for the rest.
+timm does it for position embeddings and most relative biases, this module for the rest.
 """
 
 import math
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 import timm
 import torch
@@ -18,26 +17,30 @@ from timm.models import PretrainedCfg
 
 from pipeline.errors import PipelineError, one_line
 from pipeline.files import sha256_of
-from pipeline.network.model import FaceAttributes, backbone_options, pretrained_config
+from pipeline.network.model import (
+    FaceAttributes,
+    InitialWeights,
+    backbone_options,
+    pretrained_config,
+)
 
 FILE = "model.safetensors"
-"""The weights in a repository of the Hub."""
+"""Name of the weights in a repository of the Hub."""
 
 
-def initialise(model: FaceAttributes, weights: str | None) -> dict[str, Any] | None:
+def initialise(model: FaceAttributes, weights: str | None) -> InitialWeights | None:
     """Give the backbone of `model` the params' `backbone.weights`; its heads stay as they are.
 
-    None changes nothing; `pretrained` are timm's own for the backbone's name; anything else is a
+    None changes nothing; `pretrained` means timm's own for the backbone's name; anything else is a
     safetensors file with the backbone's state dict under timm's names. Weights of a classifier
-    are left out. Returns what model.json should say: `source`, `sha256` of the file and
-    `licence`, or None where nothing was loaded.
+    are left out. Returns where the weights came from, or None where nothing was loaded.
 
     Raises PipelineError where the weights cannot be fetched, read, or do not fit the backbone.
     """
     if weights is None:
         return None
     config = pretrained_config(model.architecture.backbone)
-    path = _fetched(config) if weights == "pretrained" else Path(weights).expanduser()
+    path = _fetch(config) if weights == "pretrained" else Path(weights).expanduser()
     source = str(config.hf_hub_id) if weights == "pretrained" else path.name
     try:
         state = load_file(path)
@@ -49,7 +52,7 @@ def initialise(model: FaceAttributes, weights: str | None) -> dict[str, Any] | N
         ) from error
     load_weights(model, state, source)
     licence = config.license if weights == "pretrained" else None
-    return {"source": source, "sha256": sha256, "licence": licence}
+    return InitialWeights(source=source, sha256=sha256, licence=licence)
 
 
 def load_weights(model: FaceAttributes, state: dict[str, torch.Tensor], source: str) -> None:
@@ -59,17 +62,17 @@ def load_weights(model: FaceAttributes, state: dict[str, torch.Tensor], source: 
     """
     architecture = model.architecture
     config = pretrained_config(architecture.backbone)
-    own = model.backbone.state_dict()
+    wanted = model.backbone.state_dict()
     classifiers = config.classifier or ()
     tops = {
         c.split(".")[0] for c in ((classifiers,) if isinstance(classifiers, str) else classifiers)
     }
-    state = {n: t for n, t in state.items() if n in own or n.split(".")[0] not in tops}
-    for name in own:
+    state = {n: t for n, t in state.items() if n in wanted or n.split(".")[0] not in tops}
+    for name in wanted:
         if name.endswith("attention_biases") and name in state:
-            state[name] = resample_biases(state[name], own[name].shape)
+            state[name] = resample_biases(state[name], wanted[name].shape)
     try:
-        # timm renames and resamples on the way into a network of its own, and nowhere else.
+        # timm renames and resamples only while it fills a network that it creates itself.
         loaded = timm.create_model(
             architecture.backbone,
             pretrained=True,
@@ -83,15 +86,15 @@ def load_weights(model: FaceAttributes, state: dict[str, torch.Tensor], source: 
             " the name and the options they were made with."
         ) from error
     model.backbone.load_state_dict(loaded.state_dict())
-    model.train(model.training)  # EfficientFormerV2 forgets the biases that it cached
+    model.train(model.training)  # makes EfficientFormerV2 drop the biases that it cached
 
 
 def resample_biases(biases: torch.Tensor, shape: torch.Size) -> torch.Tensor:
-    """Attention biases [heads, side * side] for a grid of another side, as `shape` says.
+    """Attention biases [heads, side * side], resampled to `shape`, the table of another side.
 
     In timm's EfficientFormerV2, LeViT and EfficientViT the entry y * side + x is for two places
-    y rows and x columns apart. Bilinear, with the distance 0 staying 0 and the longest staying
-    the longest. Returned as they are where they cannot be such a table.
+    y rows and x columns apart. Resampling is bilinear; distance 0 stays 0 and the longest stays
+    the longest. Biases that are no such table are returned unchanged.
     """
     old, new = math.isqrt(biases.shape[-1]), math.isqrt(shape[-1])
     square = biases.ndim == 2 and old**2 == biases.shape[-1] and new**2 == shape[-1]
@@ -102,7 +105,7 @@ def resample_biases(biases: torch.Tensor, shape: torch.Size) -> torch.Tensor:
     return table.view(-1, new * new).to(biases.dtype)
 
 
-def _fetched(config: PretrainedCfg) -> Path:
+def _fetch(config: PretrainedCfg) -> Path:
     """timm's own weights of a model, from the Hub's cache or the Hub (HF_ENDPOINT, HF_TOKEN)."""
     import httpx2
     from huggingface_hub import errors, hf_hub_download
@@ -111,7 +114,7 @@ def _fetched(config: PretrainedCfg) -> Path:
     otherwise = "set backbone.weights to a safetensors file, or to null to start from scratch."
     if not config.hf_hub_id:
         raise PipelineError(f"{name} are not on the Hub; {otherwise}")
-    # From the environment, not from the client, which reads it when it is first imported.
+    # Read here, because the client reads the environment only once, when it is imported.
     endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
     try:
         path = Path(hf_hub_download(config.hf_hub_id, FILE, endpoint=endpoint))
@@ -121,7 +124,7 @@ def _fetched(config: PretrainedCfg) -> Path:
             f"{name} cannot be fetched from {endpoint}/{config.hf_hub_id}: {reason}; change"
             f" that, or {otherwise}"
         ) from error
-    # The cache calls a large file by the sha256 that the Hub gave for it.
+    # In the cache, a large file is named by the sha256 that the Hub gave for it.
     expected = path.resolve().name
     if re.fullmatch("[0-9a-f]{64}", expected) and sha256_of(path) != expected:
         path.resolve().unlink()
@@ -150,9 +153,9 @@ def _refusal(error: BaseException) -> str:
 
 
 def _misfit(error: Exception) -> str:
-    """What torch says in a page, in a line: how many weights are wrong in which way, and the first.
+    """torch's page of complaints in one line: how many weights are wrong, how, and the first.
 
-    An error of another kind in its own words.
+    Any other error keeps its own words.
     """
     text = str(error)
     found = {
@@ -160,11 +163,11 @@ def _misfit(error: Exception) -> str:
         "unknown": re.findall(r'"([^"]+)"', _after(text, r"Unexpected key\(s\) in state_dict: ")),
         "of another shape": re.findall(r"size mismatch for (\S+):", text),
     }
-    said = [f"{len(keys)} {what} ({keys[0]}, ...)" for what, keys in found.items() if keys]
-    return ", ".join(said) or one_line(error)
+    counts = [f"{len(keys)} {what} ({keys[0]}, ...)" for what, keys in found.items() if keys]
+    return ", ".join(counts) or one_line(error)
 
 
 def _after(text: str, pattern: str) -> str:
-    """The rest of the line after the first place where `pattern` is found."""
+    """The rest of the line after the first match of `pattern`; empty where there is none."""
     match = re.search(pattern + "(.*)", text)
     return match[1] if match else ""

@@ -1,0 +1,1 @@
+"""Tables and pictures for people: plots, the radar, contact sheets and the one-page report."""

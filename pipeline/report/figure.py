@@ -43,7 +43,7 @@ STYLE: Final[dict[str, Any]] = {
     "lines.linewidth": 1.8,
     "savefig.dpi": 150,
     "svg.fonttype": "none",  # text stays text: searched, selected, and smaller
-    "svg.hashsalt": "pipeline",  # else every drawing gets new random ids
+    "svg.hashsalt": "pipeline",  # otherwise every drawing gets new random ids
 }
 
 # Dates and versions would change the bytes of a picture whose data have not changed.

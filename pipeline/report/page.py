@@ -1,7 +1,7 @@
 """A run on one page for people: `report.html`, from the files that the stages wrote.
 
-The page needs no network and no other file. All it says stands in those files; a section whose
-files are missing is left out. How it looks is in the Jinja template beside this module.
+The page needs no network and no other file. All that it says comes from those files; a section
+whose files are missing is left out. How it looks is in the Jinja template beside this module.
 """
 
 import csv
@@ -21,7 +21,7 @@ from pipeline.params import flatten, load_params
 from pipeline.report.plots import draw_calibration, draw_history, draw_published
 from pipeline.report.radar import draw_radar
 from pipeline.report.revisions import git
-from pipeline.tables import readable
+from pipeline.tables import Row, Rows, readable
 
 TEMPLATE: Final = Path(__file__).with_name("report.html")
 FRACTIONS: Final = re.compile(
@@ -30,9 +30,7 @@ FRACTIONS: Final = re.compile(
 """Columns whose numbers are fractions of 1, shown in per cent."""
 
 DIFFERENCES: Final = re.compile("gain|gap|drift$")
-"""Columns that hold a difference of such, shown in points."""
-
-Row = dict[str, Any]
+"""Columns that hold differences of fractions, shown in points."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +139,7 @@ def _csv(path: Path) -> list[Row]:
         raise PipelineError(f"{path} is damaged ({error}); run its stage again.") from error
 
 
-def _drifting(rows: list[Row]) -> list[Row]:
+def _drifting(rows: Rows) -> list[Row]:
     """The attributes whose prevalence differs between splits by more than chance, largest first."""
     found = [row for row in rows if float(row["drift_p"]) < 0.01 / len(rows)]  # Bonferroni
     return sorted(found, key=lambda row: -abs(float(row["drift"])))[:8]
@@ -154,7 +152,7 @@ def _changed(recipe: Row, settings: Row) -> dict[str, tuple[Any, Any]]:
 
 
 def _commit(folder: Path) -> dict[str, Any]:
-    """The commit that `folder` is at, its date, and the files that are no longer as it has them."""
+    """The commit that `folder` is at, its date, and the files that have changed since."""
     head = git(folder, "show", "--no-patch", "--format=%H %cs", "HEAD")
     if not head:
         return {}
@@ -166,7 +164,7 @@ def _commit(folder: Path) -> dict[str, Any]:
 def _pictures(
     tables: dict[str, list[Row]], radar: list[Row], source: str, comparable: bool
 ) -> dict[str, str]:
-    """Name -> SVG to stand in the page; those whose numbers are there."""
+    """Name -> SVG element, for each picture whose numbers there are."""
     published, pictures = tables["published"], {}
     if tables["history"]:
         pictures["history"] = _svg("history", partial(draw_history, tables["history"]))
@@ -183,7 +181,7 @@ def _pictures(
 
 
 def _svg(name: str, draw: Callable[[Path], None]) -> str:
-    """Let `draw` write a picture and return it as an element whose ids are its own."""
+    """The picture that `draw` writes, as an SVG element whose ids no other picture uses."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"{name}.svg")
         draw(path)

@@ -4,17 +4,14 @@ Rows are read back from the CSV or JSON that is kept beside the picture, so that
 shows a number that is not also in a file. The look and the saving are in `figure`.
 """
 
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.attributes import SPLITS
-from pipeline.errors import PipelineError
-from pipeline.files import new_file
 from pipeline.report.figure import (
     BLUE,
     FAINT,
@@ -54,20 +51,18 @@ def draw_prevalence(rows: Rows, path: Path) -> None:
 
 
 def cluster_order(similarity: NDArray[np.float64]) -> list[int]:
-    """Order of the leaves of an average-linkage tree over a similarity [n, n].
+    """Order of the leaves of an average-linkage tree over a symmetric similarity [n, n].
 
-    When two clusters meet, both are turned so that their most similar ends touch.
+    Branches are turned so that neighbours are as similar as the tree allows.
     """
-    clusters = [[i] for i in range(len(similarity))]
-    while len(clusters) > 1:
-        pairs = [(a, b) for b in range(len(clusters)) for a in range(b)]
-        means = [similarity[np.ix_(clusters[a], clusters[b])].mean() for a, b in pairs]
-        a, b = pairs[int(np.argmax(means))]
-        left, right = clusters[a], clusters.pop(b)
-        turns = [(x, y) for x in (left, left[::-1]) for y in (right, right[::-1])]
-        x, y = max(turns, key=lambda turn: similarity[turn[0][-1], turn[1][0]])
-        clusters[a] = x + y
-    return clusters[0]
+    from scipy.cluster.hierarchy import leaves_list, linkage
+    from scipy.spatial.distance import squareform
+
+    distance = similarity.max() - similarity
+    np.fill_diagonal(distance, 0)
+    tree = linkage(squareform(distance, checks=False), "average", optimal_ordering=True)
+    order: list[int] = leaves_list(tree).tolist()
+    return order
 
 
 def draw_phi(phi: NDArray[np.float64], attributes: Sequence[str], path: Path) -> None:
@@ -158,7 +153,7 @@ def draw_prevalence_recall(rows: Rows, path: Path) -> None:
 
 
 def _label_points(axes: "Axes", points: NDArray[np.float64], labels: Sequence[str]) -> None:
-    """Write each label on that side of its point, [n, 2], where it covers the least."""
+    """Write each label on the side of its point where it covers the least; `points` [n, 2]."""
     places = axes.transData.transform(points) * 72 / axes.figure.dpi  # in typographic points
     taken = [_box(x, y, 6, 6) for x, y in places]
     sides = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)]
@@ -188,7 +183,7 @@ def _box(x: float, y: float, width: float, height: float) -> tuple[float, ...]:
 
 
 def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
-    """Area that two boxes (left, bottom, right, top) share."""
+    """The area that two boxes (left, bottom, right, top) share."""
     width = min(a[2], b[2]) - max(a[0], b[0])
     height = min(a[3], b[3]) - max(a[1], b[1])
     return max(0.0, width) * max(0.0, height)
@@ -216,57 +211,8 @@ def draw_history(rows: Rows, path: Path) -> None:
                 axes.legend()
 
 
-_SHEET_FORMATS: Final = {".png": "PNG", ".jpg": "JPEG"}
-_GAP, _LINE = 8, 16  # px between pictures, and of a line of text
-
-
-def draw_sheet(
-    images: Sequence[Sequence[NDArray[np.uint8]]],
-    captions: Sequence[Sequence[str]],
-    path: Path,
-    group: int = 1,
-) -> None:
-    """Lay out rows of RGB images [H, W, 3], all of one size, with a caption under each.
-
-    Captions may be fewer than images, may have several lines, and are wrapped to the width of
-    an image. Small images are enlarged. Each `group` of a row stands close together.
-    """
-    from PIL import Image, ImageDraw, ImageFont
-
-    if path.suffix not in _SHEET_FORMATS:
-        raise PipelineError(f"Cannot draw {path}: contact sheets end in .png or .jpg.")
-    height, width = (max(1, round(160 / images[0][0].shape[1])) * n for n in images[0][0].shape[:2])
-    written = [[_wrapped(text, width) for text in row] for row in captions]
-    texts = [*written, *[[]] * (len(images) - len(written))]
-    below = [
-        _LINE * max((text.count("\n") + 1 for text in row if text), default=0) for row in texts
-    ]
-    columns = max(len(row) for row in images)
-    size = (_GAP + columns * (width + _GAP), _GAP + sum(height + _GAP + room for room in below))
-    sheet = Image.new("RGB", size, "white")
-    pen = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(size=13)
-    lefts = [_GAP + i * (width + _GAP) - i % group * (_GAP - 2) for i in range(columns)]
-    top = _GAP
-    for pictures, row, room in zip(images, texts, below, strict=True):
-        for left, picture in zip(lefts, pictures, strict=False):
-            enlarged = Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS)
-            sheet.paste(enlarged, (left, top))
-        for left, text in zip(lefts, row, strict=False):
-            corner = (left, top + height + 1)
-            pen.multiline_text(corner, text, fill=INK, font=font, spacing=3)
-        top += height + room + _GAP
-    with new_file(path) as partial:
-        sheet.save(partial, format=_SHEET_FORMATS[path.suffix])
-
-
-def _wrapped(text: str, width: int) -> str:
-    """Break the lines of a text that are wider than `width`, px, at about 7 px a letter."""
-    return "\n".join(textwrap.fill(line, max(1, width // 7)) for line in text.split("\n"))
-
-
 def draw_latency(rows: Rows, path: Path) -> None:
-    """Draw the rows of `measure` as bars, a pair a network."""
+    """Draw the rows of `measure` as bars, one pair per network."""
     labels = list(dict.fromkeys(f"{row['network']}\n{int(row['size'])} px" for row in rows))
     with new_figure(7, 0.8 + 0.75 * len(labels), path) as figure:
         axes = figure.subplots()
@@ -287,15 +233,15 @@ def draw_latency(rows: Rows, path: Path) -> None:
 
 
 def draw_published(rows: Rows, warning: str | None, path: Path) -> None:
-    """Draw our lead over each method and attribute, in points; blue where ours is the better.
+    """Draw our lead over each method and attribute, in points; blue where ours is better.
 
-    `rows` are those of `compare`; `warning`, if any, is written across the top.
+    `rows` are those of `beside_published`; `warning`, if any, is written across the top.
     """
     ours = column(rows, "ours")
     methods = [key for key in rows[0] if key not in ("attribute", "region", "ours", "difference")]
     lead = np.column_stack([ours - column(rows, method) for method in methods])
     labels = [*names(rows[:-1]), "mean"]
-    limit = 6.0  # points; what is beyond has the strongest colour
+    limit = 6.0  # points; larger leads have the same, strongest colour
     with new_figure(8, 10, path) as figure:
         axes = figure.subplots()
         axes.imshow(lead, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")

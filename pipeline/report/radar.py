@@ -65,7 +65,7 @@ def _draw_grid(axes: "PolarAxes", angles: NDArray[np.float64]) -> None:
 
 def _write_names(axes: "PolarAxes", angles: NDArray[np.float64], labels: list[str]) -> None:
     for angle, label in zip(angles, labels, strict=True):
-        left = angle >= np.pi  # flipped, so that no name stands on its head
+        left = angle >= np.pi  # flipped, so that no name is upside down
         axes.text(
             angle,
             _NAMES,

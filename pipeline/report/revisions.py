@@ -1,30 +1,29 @@
 """Revisions of the project side by side: the params in which they differ, and their metrics.
 
 A revision is a commit, branch or tag, the name of a DVC experiment (a commit that DVC keeps below
-`refs/exps`), or `workspace`: the files as they are now. All else is read from git.
+`refs/exps`), or `workspace`: the files as they are now. Everything else is read from git.
 """
 
 import json
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from ruamel.yaml import YAML, YAMLError
 
 from pipeline.errors import PipelineError
 from pipeline.params import flatten
+from pipeline.tables import Row
 
 WORKSPACE: Final = "workspace"
 PARAMS: Final = "params.yaml"
 METRICS: Final = "data/evaluation/metrics.json"
 EXPORT: Final = "data/export/metrics.json"
 
-Row = dict[str, Any]
 
-
-def compare(revisions: Sequence[str], folder: Path) -> list[Row]:
-    """A row a revision: `revision`, the params in which they differ, the metrics, the sizes.
+def revision_rows(revisions: Sequence[str], folder: Path) -> list[Row]:
+    """One row per revision: `revision`, the params in which they differ, the metrics, the sizes.
 
     `folder` is the project's, in a git repository. What a revision does not have is None. Raises
     PipelineError where git does not know a revision, nothing was evaluated there, or a file is

@@ -1,0 +1,1 @@
+"""The commands beside the stages: one file, one Typer command; DVC runs none of them."""

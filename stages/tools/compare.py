@@ -16,13 +16,13 @@ def compare(
     ],
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, with every column.")] = False,
 ) -> None:
-    """Print the params in which revisions differ, their metrics and sizes; a row each."""
+    """Print the params in which revisions differ, their metrics and sizes; one row each."""
     import csv
     import sys
 
-    from pipeline.report.revisions import compare as compare_revisions
+    from pipeline.report.revisions import revision_rows
 
-    rows = compare_revisions(revisions, Path())
+    rows = revision_rows(revisions, Path())
     if as_csv:
         writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
         writer.writeheader()
@@ -38,7 +38,7 @@ def compare(
 
 
 def _column(key: str, values: list[Any]) -> list[str]:
-    """The cells from the top down; a heading takes a line a word, for screens are narrow."""
+    """The cells from the top down; a heading has one word per line, since screens are narrow."""
     words = key.replace("_", ".").split(".")
     return [*words, "-" * max(map(len, words)), *map(_shown, values)]
 

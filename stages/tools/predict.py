@@ -1,7 +1,6 @@
 """Command `predict`: from portraits to their attributes."""
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -22,16 +21,17 @@ def predict(
         ),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="For programs: a JSON object a line.")
+        bool, typer.Option("--json", help="For programs: one JSON object per line.")
     ] = False,
     csv: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the probabilities, a row an image.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the probabilities, one row per image."),
     ] = None,
 ) -> None:
     """Name the attributes of upright, aligned portraits of any size and common format.
 
     The centre square is cropped as in training. Reads data/export or data/model, writes only
-    what --csv names. A file that is no image is a line on standard error; the others go through.
+    what --csv names. A file that is no image gives a line on standard error and stops nothing.
     """
     import json
     import warnings
@@ -39,7 +39,7 @@ def predict(
     from csv import writer
 
     from pipeline.apps.photos import find_images
-    from pipeline.apps.predictor import open_predictor, predict_files, present
+    from pipeline.apps.predictor import by_region, open_predictor, predict_files, present
     from pipeline.attributes import MODEL_ORDER
     from pipeline.dataset.codec import BadImage
     from pipeline.files import new_file
@@ -67,7 +67,7 @@ def predict(
                 values = {name: float(text) for name, text in shown.items()}
                 print(json.dumps({"file": str(path), "present": held, "probabilities": values}))
             elif csv is None:
-                print(path, *_lines(held, answer), sep="\n")
+                print(path, *by_region(held, answer), sep="\n")
     if csv is not None and not as_json:
         print(f"{csv}: {len(paths) - failed:,} images")
     if failed:
@@ -82,15 +82,3 @@ def _default_model() -> Path:
     raise PipelineError(
         f"There is no network in {EXPORT} or {MODEL}; run `pipeline export`, or give a --model."
     )
-
-
-def _lines(held: list[str], answer: Iterable[float]) -> list[str]:
-    """What holds, a line a region."""
-    from pipeline.attributes import MODEL_ORDER, REGIONS
-
-    of = dict(zip(MODEL_ORDER, answer, strict=True))
-    shown = {
-        region: [f"{name.replace('_', ' ')} {of[name]:.0%}" for name in names if name in held]
-        for region, names in REGIONS.items()
-    }
-    return [f"  {r.replace('_', ' '):16} {', '.join(found) or '-'}" for r, found in shown.items()]

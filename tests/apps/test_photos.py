@@ -17,7 +17,7 @@ from pipeline.dataset.codec import BadImage, CropSettings
 from pipeline.dataset.crops import decode_portrait, square_crop
 from pipeline.dataset.raw import raw_files
 from pipeline.errors import PipelineError
-from pipeline.shards.pack import ShardSettings
+from pipeline.shards.plan import ShardSettings
 from pipeline.shards.read import ShardReader
 from pipeline.shards.write import write_shards
 

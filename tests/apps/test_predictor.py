@@ -17,7 +17,7 @@ from pipeline.attributes import MODEL_ORDER
 from pipeline.dataset.codec import BadImage
 from pipeline.errors import PipelineError
 from pipeline.export.deployed import run_model
-from pipeline.export.proof import compare, require_agreement
+from pipeline.export.proof import measure_agreement, require_agreement
 from pipeline.network.model import FaceAttributes, save_model
 from tests.support.networks import ABOUT, pictures
 from tests.support.project import ROOT
@@ -46,7 +46,7 @@ def test_every_form_of_the_network_says_the_same(
         answers = list(predict_files(predictor, paths))
         assert [path for path, _ in answers] == paths
         found = np.stack([np.asarray(answer) for _, answer in answers])
-        require_agreement(compare(expected, found, (0.5,) * 40), 0.99, file.name, largest)
+        require_agreement(measure_agreement(expected, found, (0.5,) * 40), 0.99, file.name, largest)
         limits = (0.5,) * 40 if file.is_dir() and file.name == "model" else ABOUT.thresholds
         assert tuple(predictor.thresholds) == limits
         held = present(predictor, found[0])

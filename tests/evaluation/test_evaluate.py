@@ -1,20 +1,21 @@
-"""From predictions to tables: the numbers known of CelebA, the same bytes twice, one screen."""
+"""From predictions to tables: the numbers known of CelebA, the same bytes twice."""
 
 import csv
 import json
+import warnings
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
-from pipeline.attributes import CELEBA_ORDER, MODEL_ORDER
+from pipeline.attributes import CELEBA_ORDER, MODEL_ORDER, REGIONS
 from pipeline.dataset.statistics import prevalence
 from pipeline.errors import PipelineError
 from pipeline.evaluation.evaluate import Evaluation, evaluate, write
-from pipeline.evaluation.predictions import Predictions
-from pipeline.evaluation.summary import summary
+from pipeline.evaluation.predictions import Predictions, SplitPredictions
 from pipeline.sources.folder.source import FolderSource
-from tests.support.predicted import found, settings, split_of
+from tests.support.predicted import found, settings, split_of, tied, tied_cases
 from tests.support.project import CELEBA_ANNOTATIONS, real_annotations
 
 TO_MODEL = [CELEBA_ORDER.index(name) for name in MODEL_ORDER]
@@ -99,13 +100,41 @@ def test_valid_can_be_judged_and_train_needs_the_network():
         evaluate(found(), settings(split="train"))
 
 
-def test_the_screen_says_what_the_tables_say(result):
-    text = summary(result)
-    assert text.startswith("800 images of test\n")
-    assert f"{result.metrics['accuracy']:.2%}" in text
-    gap = result.gaps[0]
-    assert f"{gap['attribute']}: {gap['metric']} {gap['value']:.2%} of {gap['of']:,}" in text
-    assert "found less than once in ten times: Bald\n" in text
-    mistake = result.mistakes[0]
-    assert f"{mistake['attribute']} of {mistake['key']}" in text
-    assert len(text.splitlines()) < 42 and max(map(len, text.splitlines())) <= 120
+def evaluation_of(labels: np.ndarray, probabilities: np.ndarray, train_rates: np.ndarray):
+    rows = SplitPredictions(
+        [str(i) for i in range(len(labels))], np.full(len(labels), -1), labels, probabilities
+    )
+    found = Predictions("synthetic", "0" * 64, train_rates, {"test": rows, "valid": rows})
+    return evaluate(found, settings(choose="accuracy", resamples=20))
+
+
+@hypothesis.settings(max_examples=15)
+@tied_cases
+def test_every_table_is_defined_or_null(seed, samples, rate):
+    probabilities, labels = tied(seed, samples, rate, 40)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = evaluation_of(labels, probabilities, np.linspace(0, 1, 40))
+    json.dumps(vars(result), allow_nan=False)
+    assert len(result.metrics) == 8
+    assert [row["attribute"] for row in result.attributes] == list(MODEL_ORDER)
+    assert [row["region"] for row in result.regions] == list(REGIONS)
+    assert [row["slice"] for row in result.slices] == [
+        "all",
+        "Male",
+        "not Male",
+        "Young",
+        "not Young",
+    ]
+    majority = np.linspace(0, 1, 40) > 0.5
+    assert result.metrics["baseline_accuracy"] == pytest.approx((labels == majority).mean())
+    for row, i in zip(result.attributes, range(40), strict=True):
+        assert row["baseline_accuracy"] == pytest.approx((labels[:, i] == majority[i]).mean())
+    by_rule = {row["rule"]: row for row in result.overall}
+    best = np.maximum(labels.mean(axis=0), 1 - labels.mean(axis=0)).mean()
+    assert by_rule["test majority"]["accuracy"] == pytest.approx(best)
+
+
+def test_the_threshold_is_reached_not_passed():
+    labels = np.ones((1, 40), bool)
+    assert evaluation_of(labels, np.full((1, 40), 0.5), np.zeros(40)).metrics["recall"] == 1

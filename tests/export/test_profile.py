@@ -10,8 +10,6 @@ from pipeline.export import profile as profiling
 from pipeline.network.model import Architecture, FaceAttributes
 from tests.support.project import write_params
 
-pytest.importorskip("onnxscript", reason="needs the extra `export`")
-
 TINY = Architecture("resnet10t", 32, width=16, depth=1)
 
 

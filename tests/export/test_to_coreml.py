@@ -17,8 +17,6 @@ from pipeline.export.deployed import run_model
 from pipeline.network.model import FaceAttributes
 from tests.support.networks import ABOUT, pictures
 
-pytest.importorskip("coremltools", reason="needs the extra `export`")
-
 pytest_plugins = "tests.support.packages"
 
 
@@ -70,7 +68,7 @@ def test_the_same_network_gives_the_same_bytes(
     model: FaceAttributes, package: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     again = tmp_path / "again.mlpackage"
-    to_coreml.export(model, again, ABOUT)
+    to_coreml.export_coreml(model, again, ABOUT)
     assert contents(again) == contents(package)
     assert capfd.readouterr() == ("", ""), "the terminal stays clean"
 
@@ -142,7 +140,7 @@ def test_without_coremltools_it_says_so(
     package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "coremltools", None)
-    with pytest.raises(PipelineError, match="extra `export`"):
+    with pytest.raises(PipelineError, match="pip install coremltools"):
         to_coreml.compress(package, tmp_path / "x.mlpackage", "int8")
 
 

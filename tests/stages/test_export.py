@@ -10,15 +10,11 @@ import numpy as np
 import pytest
 
 from pipeline.attributes import MODEL_ORDER, REGIONS
-from pipeline.errors import PipelineError
 from pipeline.export.deployed import run_model
-from pipeline.export.proof import sample_images
 from pipeline.export.run_onnx import Network
 from pipeline.network.model import FaceAttributes, save_model
 from pipeline.shards.read import ShardReader
 from tests.support.project import write_params
-
-pytest.importorskip("coremltools", reason="needs the extra `export`")
 
 pytest_plugins = "tests.support.packages"
 
@@ -121,12 +117,3 @@ def test_without_evaluation_it_says_what_to_run(pipeline, inputs: Path) -> None:
         assert code == 1
         assert err == f"error: data/evaluation/{name} is missing; run `pipeline evaluate` first.\n"
     assert not (inputs / "export").exists()
-
-
-def test_images_are_spread_over_the_split(shards: Path) -> None:
-    with ShardReader(shards, "test") as reader:
-        [batch] = reader.batches([np.array([0, 10, 19])])
-    np.testing.assert_array_equal(sample_images(shards, "test", 3, 64), batch.images)
-    assert len(sample_images(shards, "test", 1000, 64)) == 20
-    with pytest.raises(PipelineError, match="have 64 px and the network takes 96"):
-        sample_images(shards, "test", 3, 96)

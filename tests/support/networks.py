@@ -27,7 +27,7 @@ NORMALISED = replace(SMALL, mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225
 
 ABOUT = About(
     version="1.2",
-    license="Non-commercial research only.",
+    licence="Non-commercial research only.",
     author="Someone",
     description="Forty attributes.",
     thresholds=tuple(0.3 + i / 100 for i in range(40)),

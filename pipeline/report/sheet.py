@@ -1,0 +1,61 @@
+"""Contact sheets: pictures in rows, each with its caption."""
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import PipelineError
+from pipeline.files import new_file
+from pipeline.report.figure import INK
+
+_FORMATS: Final = {".png": "PNG", ".jpg": "JPEG"}
+_GAP, _LINE = 8, 16  # px between pictures, and of a line of text
+
+
+def draw_sheet(
+    images: Sequence[Sequence[NDArray[np.uint8]]],
+    captions: Sequence[Sequence[str]],
+    path: Path,
+    group: int = 1,
+) -> None:
+    """Lay out rows of RGB images [H, W, 3], all of one size, with a caption under each.
+
+    Captions may be fewer than images, may have several lines, and are wrapped to the width of
+    an image. Small images are enlarged. Each `group` of a row stands close together.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    if path.suffix not in _FORMATS:
+        raise PipelineError(f"Cannot draw {path}: contact sheets end in .png or .jpg.")
+    height, width = (max(1, round(160 / images[0][0].shape[1])) * n for n in images[0][0].shape[:2])
+    written = [[_wrapped(text, width) for text in row] for row in captions]
+    texts = [*written, *[[]] * (len(images) - len(written))]
+    below = [
+        _LINE * max((text.count("\n") + 1 for text in row if text), default=0) for row in texts
+    ]
+    columns = max(len(row) for row in images)
+    size = (_GAP + columns * (width + _GAP), _GAP + sum(height + _GAP + room for room in below))
+    sheet = Image.new("RGB", size, "white")
+    pen = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(size=13)
+    lefts = [_GAP + i * (width + _GAP) - i % group * (_GAP - 2) for i in range(columns)]
+    top = _GAP
+    for pictures, row, room in zip(images, texts, below, strict=True):
+        for left, picture in zip(lefts, pictures, strict=False):
+            enlarged = Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS)
+            sheet.paste(enlarged, (left, top))
+        for left, text in zip(lefts, row, strict=False):
+            corner = (left, top + height + 1)
+            pen.multiline_text(corner, text, fill=INK, font=font, spacing=3)
+        top += height + room + _GAP
+    with new_file(path) as partial:
+        sheet.save(partial, format=_FORMATS[path.suffix])
+
+
+def _wrapped(text: str, width: int) -> str:
+    """Break the lines of a text that are wider than `width`, px, at about 7 px a letter."""
+    return "\n".join(textwrap.fill(line, max(1, width // 7)) for line in text.split("\n"))

@@ -1,0 +1,57 @@
+"""The server of the demo: headers, types, HTTPS, and addresses that it cannot have."""
+
+import socket
+import ssl
+import urllib.request
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from pipeline.apps import site
+from pipeline.apps.server import SiteServer
+from pipeline.errors import PipelineError
+from tests.support.demo_site import serving
+
+
+def test_the_server_isolates_the_page_and_names_types(tmp_path: Path) -> None:
+    types = {
+        "index.html": "text/html; charset=utf-8",
+        "code.mjs": "text/javascript; charset=utf-8",
+        "code.wasm": "application/wasm",
+        "model.onnx": "application/octet-stream",
+    }
+    for name in types:
+        (tmp_path / name).write_text(name)
+    with serving(tmp_path) as url:
+        for name, kind in types.items():
+            with urllib.request.urlopen(url + name) as answer:
+                assert answer.read() == name.encode()
+                assert answer.headers["Content-Type"] == kind
+                for header, value in site.HEADERS.items():
+                    assert answer.headers[header] == value
+
+
+def test_https_with_a_certificate_for_the_names_it_is_reached_by(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("safe")
+    with serving(tmp_path, https=True) as url:
+        address = urlsplit(url)
+        assert address.scheme == "https" and address.port
+        certificate = ssl.get_server_certificate(("127.0.0.1", address.port))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(cadata=certificate)
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # trusts it, whoever signed it
+        with socket.create_connection(("127.0.0.1", address.port)):  # says nothing, holds up nobody
+            for name in ("127.0.0.1", "localhost"):
+                there = f"https://{name}:{address.port}/"
+                with urllib.request.urlopen(there, context=context, timeout=20) as answer:
+                    assert answer.read() == b"safe"
+
+
+def test_an_address_that_cannot_be_had_is_one_sentence(tmp_path: Path) -> None:
+    with serving(tmp_path) as url, pytest.raises(PipelineError, match=r"taken.*--port"):
+        SiteServer(tmp_path, "127.0.0.1", urlsplit(url).port or 0)
+    with pytest.raises(PipelineError, match="below 65536"):
+        SiteServer(tmp_path, "127.0.0.1", 99999)
+    with pytest.raises(PipelineError, match="no address of this machine"):
+        SiteServer(tmp_path, "203.0.113.1", 0)

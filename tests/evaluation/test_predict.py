@@ -1,0 +1,32 @@
+"""Asking a network about splits."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.attributes import MODEL_ORDER
+from pipeline.evaluation.predict import predict_splits
+from pipeline.files import sha256_of
+from pipeline.network.model import Architecture, FaceAttributes, save_model
+from pipeline.params import load_params
+from pipeline.shards.read import ShardReader
+from tests.support.project import write_params
+
+
+@pytest.mark.parametrize(("judged", "asked"), [("test", ["test", "valid"]), ("valid", ["valid"])])
+def test_the_judged_split_and_valid_are_asked_about(judged, asked, shards: Path, tmp_path: Path):
+    write_params(tmp_path / "params.yaml", **{"split: test ": f"split: {judged} "})
+    settings = load_params(tmp_path / "params.yaml")
+    about = {"licence": "none", "source": "synthetic"}
+    save_model(FaceAttributes(Architecture("resnet10t", 64, width=16, depth=1)), tmp_path, about)
+    found = predict_splits(settings, tmp_path, shards)
+    assert list(found.splits) == asked
+    assert (found.source, found.model) == ("synthetic", sha256_of(tmp_path / "model.safetensors"))
+    for split, rows in found.splits.items():
+        with ShardReader(shards, split, attributes=MODEL_ORDER) as reader:
+            assert rows.keys == reader.keys
+            np.testing.assert_array_equal(rows.labels, reader.labels)
+        assert rows.probabilities.shape == rows.labels.shape
+    with ShardReader(shards, "train", attributes=MODEL_ORDER) as reader:
+        np.testing.assert_allclose(found.train_prevalence, reader.labels.mean(axis=0))
