@@ -31,9 +31,9 @@ from typing import Any
 
 from pipeline.dataset.codec import CropSettings
 from pipeline.dataset.crops import crop_portrait
-from pipeline.shards.pack import pack_shard, read_rows
-from pipeline.shards.plan import ShardSettings, ShardTask, plan_shards
-from pipeline.shards.write import write_shards
+from pipeline.packing.pack import pack_shard, read_rows
+from pipeline.packing.plan import ShardSettings, ShardTask, plan_shards
+from pipeline.packing.write import write_shards
 
 CROP = CropSettings(178)
 SETTINGS = ShardSettings(CROP, samples=1000)

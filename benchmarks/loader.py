@@ -35,11 +35,11 @@ from pipeline.dataset.codec import CropSettings
 from pipeline.dataset.raw_writer import write_raw
 from pipeline.engines import available_cpus
 from pipeline.files import write_json
+from pipeline.packing.plan import ShardSettings
+from pipeline.packing.write import write_shards
 from pipeline.shards.index import read_index
 from pipeline.shards.order import cut, epoch_order
-from pipeline.shards.plan import ShardSettings
 from pipeline.shards.read import ShardReader
-from pipeline.shards.write import write_shards
 from pipeline.sources.synthetic.source import SyntheticSource
 
 SIZE = 178

@@ -24,11 +24,11 @@ import torch
 from pipeline.dataset.codec import CropSettings
 from pipeline.dataset.raw_writer import write_raw
 from pipeline.network.model import FaceAttributes, architecture_of
+from pipeline.packing.plan import ShardSettings
+from pipeline.packing.write import write_shards
 from pipeline.params import Params, Train, load_params
 from pipeline.shards.order import cut, epoch_order
-from pipeline.shards.plan import ShardSettings
 from pipeline.shards.read import Batch, ShardReader
-from pipeline.shards.write import write_shards
 from pipeline.sources.synthetic.source import SyntheticSource
 from pipeline.training import processes
 from pipeline.training.augment import draw
@@ -61,8 +61,9 @@ class Way:
         start = time.perf_counter()
         for _ in range(steps):
             drawn = draw(self.params.augment, self.batch_size, self.rng)
-            self.state.make_step(next(self.source), drawn, self.batch_size)
-        self.state.look(0, self.reader, False)  # waits for the device
+            batch, rate = next(self.source), self.params.train.lr
+            self.state.make_step(batch, drawn, self.batch_size, rate)
+        self.state.losses.fetch(1)  # waits for the device
         return steps * self.batch_size / (time.perf_counter() - start)
 
 
@@ -71,8 +72,8 @@ def network(params: Params, settings: Train, reader: ShardReader) -> TrainingSta
     fabric = processes.start(settings)
     torch.manual_seed(0)
     model = FaceAttributes(architecture_of(params, reader.size))
-    state = TrainingState(fabric, model, settings, reader.labels)
-    state.begin_epoch(0, 10**6)
+    state = TrainingState(fabric, model, settings, reader)
+    state.begin_epoch()
     return state
 
 

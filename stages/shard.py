@@ -10,9 +10,9 @@ def shard(params: ParamsFile = PARAMS) -> None:
     index.parquet beside them tell what each holds and its sha256.
     """
     from pipeline.dataset.codec import CropSettings
+    from pipeline.packing.plan import ShardSettings
+    from pipeline.packing.write import write_shards
     from pipeline.params import load_params
-    from pipeline.shards.plan import ShardSettings
-    from pipeline.shards.write import write_shards
 
     read = load_params(params)
     chosen, source = read.shards, read.data.source

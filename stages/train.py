@@ -7,7 +7,7 @@ def train(params: ParamsFile = PARAMS) -> None:
     """Train the network on the shards. Reads data/SOURCE/shards, writes data/model.
 
     Writes model.safetensors (weights), model.json (all that is needed to rebuild and feed the
-    network), history.csv (losses by epoch) and speed.csv (images a second). A run that was
+    network), history.csv (losses of each epoch) and speed.csv (images a second). A run that was
     killed goes on from its last checkpoint; under torchrun it uses all processes.
     """
 
@@ -15,7 +15,7 @@ def train(params: ParamsFile = PARAMS) -> None:
     import torch
 
     from pipeline.files import new_directory, write_csv
-    from pipeline.network.model import architecture_of, save_model
+    from pipeline.network.model import TrainingData, architecture_of, save_model
     from pipeline.params import load_params
     from pipeline.shards.foreign import index_of
     from pipeline.training.loop import train as train_network
@@ -36,10 +36,7 @@ def train(params: ParamsFile = PARAMS) -> None:
         "source": index.source,
         "licence": index.licence,
         "weights": trained.origin,
-        "data": {
-            "index_sha256": index.fingerprint(),
-            "counts": index.counts,
-        },
+        "data": TrainingData(index_sha256=index.fingerprint(), counts=index.counts),
         "recipe": settings.model_dump(include={"backbone", "heads", "augment", "train"}),
         "versions": {"torch": torch.__version__, "timm": timm.__version__},
     }
@@ -50,7 +47,7 @@ def train(params: ParamsFile = PARAMS) -> None:
     trained.checkpoints.remove()
     kept, counts = trained.history[-1], trained.model.count_parameters()
     if settings.train.keep == "best":
-        kept = min(trained.history, key=lambda row: row["valid_loss"])
+        kept = min(trained.history, key=lambda epoch: epoch["valid_loss"])
     print(
         f"{MODEL}: {counts['total']:,} parameters ({counts['backbone']:,} in the backbone),"
         f" epoch {kept['epoch']}, valid accuracy {kept['valid_accuracy']:.2%},"

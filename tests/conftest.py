@@ -16,8 +16,8 @@ from hypothesis import settings
 from pipeline.attributes import SPLITS
 from pipeline.dataset.codec import CropSettings
 from pipeline.dataset.raw_writer import write_raw
-from pipeline.shards.plan import ShardSettings
-from pipeline.shards.write import write_shards
+from pipeline.packing.plan import ShardSettings
+from pipeline.packing.write import write_shards
 from pipeline.sources.synthetic.source import SyntheticSource
 from stages.__main__ import main
 from tests.support.celeba import write_celeba

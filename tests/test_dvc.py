@@ -72,9 +72,9 @@ def test_files_left_out_of_the_deps_are_there_and_have_a_reason():
         ("pipeline/apps/server.py", []),
         ("pipeline/report/page.py", []),
         ("pipeline/sources/hub/files.py", []),
-        ("pipeline/shards/card.py", []),
+        ("pipeline/report/card.py", []),
         ("pipeline/sources/synthetic/portrait.py", ["download"]),
-        ("pipeline/shards/pack.py", ["shard"]),
+        ("pipeline/packing/pack.py", ["shard"]),
         ("pipeline/training/augment.py", ["train"]),
         ("pipeline/evaluation/metrics.py", ["evaluate"]),
         ("pipeline/dataset/statistics.py", ["stats", "evaluate"]),
@@ -94,7 +94,7 @@ def test_an_edit_runs_what_it_can_change_and_nothing_else(edited, again):
 def test_an_unfinished_run_is_kept_by_edits_that_cannot_change_it():
     assert not {
         "pipeline/params.py", "pipeline/apps/site.py", "pipeline/report/page.py",
-        "pipeline/shards/pack.py", "pipeline/evaluation/metrics.py",
+        "pipeline/packing/pack.py", "pipeline/evaluation/metrics.py",
     } & closure("pipeline.training.loop")  # fmt: skip
 
 

@@ -11,7 +11,7 @@ FLOORS = (
     {"stages"},
     {"report", "apps"},
     {"training", "evaluation", "export"},
-    {"network", "verification"},
+    {"network", "verification", "packing"},
     {"sources", "shards"},
     {"dataset"},
     {"ground"},

@@ -1,1 +1,1 @@
-"""WebDataset tars and their index: planned, packed, written, read and described for others."""
+"""WebDataset tars and their index, ours and others': what they hold, and how they are read."""

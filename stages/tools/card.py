@@ -26,7 +26,7 @@ def card(
     croissant.json tells any Croissant reader the files with their sha256 and what a record holds.
     """
     from pipeline.params import load_params
-    from pipeline.shards.card import write_card
+    from pipeline.report.card import write_card
 
     if folder is None:
         folder = shard_folder(load_params(params).data.source).parent

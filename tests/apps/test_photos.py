@@ -17,9 +17,9 @@ from pipeline.dataset.codec import BadImage, CropSettings
 from pipeline.dataset.crops import decode_portrait, square_crop
 from pipeline.dataset.raw import raw_files
 from pipeline.errors import PipelineError
-from pipeline.shards.plan import ShardSettings
+from pipeline.packing.plan import ShardSettings
+from pipeline.packing.write import write_shards
 from pipeline.shards.read import ShardReader
-from pipeline.shards.write import write_shards
 
 
 def picture(width: int = 40, height: int = 60) -> np.ndarray:

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from pipeline.dataset.codec import CropSettings
 from pipeline.dataset.raw import raw_files
 from pipeline.files import sha256_of
-from pipeline.shards.plan import ShardSettings
+from pipeline.packing.plan import ShardSettings
 
 SETTINGS = ShardSettings(CropSettings(size=64, quality=95), samples=20)
 

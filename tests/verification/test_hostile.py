@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pipeline.dataset.codec import CropSettings, encode_crop
-from pipeline.shards.plan import ShardSettings
-from pipeline.shards.write import write_shards
+from pipeline.packing.plan import ShardSettings
+from pipeline.packing.write import write_shards
 from tests.support.damage import faults_of, members_of, pack, reindex, rows_of
 from tests.support.project import ROOT
 

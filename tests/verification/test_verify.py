@@ -14,8 +14,8 @@ import typer
 
 from pipeline.dataset.codec import CropSettings, encode_crop
 from pipeline.files import sha256_of
-from pipeline.shards.plan import ShardSettings
-from pipeline.shards.write import write_shards
+from pipeline.packing.plan import ShardSettings
+from pipeline.packing.write import write_shards
 from pipeline.verification.verify import verify
 from stages.tools.verify import verify as verify_command
 from tests.support.damage import (

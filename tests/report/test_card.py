@@ -15,7 +15,7 @@ from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset.raw import read_labels
 from pipeline.dataset.statistics import attribute_rows, headline
 from pipeline.files import sha256_of
-from pipeline.shards.card import write_card
+from pipeline.report.card import write_card
 from pipeline.verification.verify import verify
 from tests.support.project import COUNTS
 

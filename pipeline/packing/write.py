@@ -1,7 +1,7 @@
 """Shards: square crops and their labels in WebDataset tars, with an index of our own.
 
 First a plan (which rows go into which shard, from the parquet metadata), then every shard is
-packed as a unit by itself (`pipeline.shards.pack`), then the index is drawn up from the marks that
+packed as a unit by itself (`pipeline.packing.pack`), then the index is drawn up from the marks that
 the units left. The same raw files and settings give the same bytes on every engine and number of
 workers. Packing happens in a scratch folder beside the result, named after the plan: a run that
 was killed goes on where it stopped. Raw files and shards may lie on this disk or, as UPath,
@@ -26,10 +26,10 @@ from pipeline.dataset.raw import ROWS_PER_GROUP
 from pipeline.dataset.raw_index import RawIndex, read_source
 from pipeline.errors import PipelineError
 from pipeline.files import is_remote, new_file, write_json
+from pipeline.packing.pack import Mark, is_packed, pack_shard, read_mark
+from pipeline.packing.plan import ShardSettings, ShardTask, plan_shards
 from pipeline.progress import Progress
 from pipeline.shards.index import Index
-from pipeline.shards.pack import Mark, is_packed, pack_shard, read_mark
-from pipeline.shards.plan import ShardSettings, ShardTask, plan_shards
 from pipeline.shards.sample import INDEX_SCHEMA, LeftOut
 from pipeline.shards.tar import Shard
 

@@ -23,10 +23,10 @@ from pipeline.dataset.keys import key_of
 from pipeline.dataset.raw_writer import write_raw
 from pipeline.errors import PipelineError
 from pipeline.files import sha256_of
+from pipeline.packing.pack import is_packed, pack_shard
+from pipeline.packing.plan import ShardSettings, plan_shards
+from pipeline.packing.write import write_shards
 from pipeline.shards.index import read_index
-from pipeline.shards.pack import is_packed, pack_shard
-from pipeline.shards.plan import ShardSettings, plan_shards
-from pipeline.shards.write import write_shards
 from pipeline.sources.folder.source import FolderSource
 from pipeline.sources.synthetic.source import SyntheticSource
 from tests.support.project import CELEBA_SAMPLE, COUNTS, ROOT, real_sample
@@ -118,8 +118,8 @@ KILLED = """
 import os, signal, sys, threading
 from pathlib import Path
 from pipeline.dataset.codec import CropSettings
-from pipeline.shards.plan import ShardSettings
-from pipeline.shards.write import write_shards
+from pipeline.packing.plan import ShardSettings
+from pipeline.packing.write import write_shards
 threading.Timer(float(sys.argv[3]), os.kill, (os.getpid(), signal.SIGKILL)).start()
 raw, folder = map(Path, sys.argv[1:3])
 write_shards(raw, folder, ShardSettings(CropSettings(64, 95), 2), "threads", workers=1)
@@ -191,9 +191,9 @@ def peak():
 import numpy, pyarrow.parquet, simplejpeg
 libraries = peak()
 from pipeline.dataset.codec import CropSettings
-from pipeline.shards.pack import pack_shard
-from pipeline.shards.plan import ShardSettings
-from pipeline.shards.plan import plan_shards
+from pipeline.packing.pack import pack_shard
+from pipeline.packing.plan import ShardSettings
+from pipeline.packing.plan import plan_shards
 raw, folder = map(Path, sys.argv[1:])
 for task in plan_shards(raw, folder, ShardSettings(CropSettings(178), 20)):
     assert pack_shard(task).samples

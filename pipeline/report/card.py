@@ -16,7 +16,7 @@ from pipeline.dataset.labels import Labels, label_matrix
 from pipeline.dataset.statistics import attribute_rows, headline
 from pipeline.errors import PipelineError
 from pipeline.files import new_file, write_json
-from pipeline.shards.croissant import croissant_json
+from pipeline.report.croissant import croissant_json
 from pipeline.shards.index import Index, read_index, read_rows
 
 CELEBA = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"

@@ -15,11 +15,11 @@ from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset.codec import CropSettings
 from pipeline.dataset.crops import decode_portrait, square_crop
 from pipeline.errors import PipelineError
+from pipeline.packing.plan import ShardSettings, ShardTask
+from pipeline.packing.write import write_shards
 from pipeline.shards.index import read_index
 from pipeline.shards.order import cut
-from pipeline.shards.plan import ShardSettings, ShardTask
 from pipeline.shards.read import ShardReader
-from pipeline.shards.write import write_shards
 from tests.support.project import COUNTS
 from tests.support.shards import SETTINGS, hashes, raw_rows, spoil
 

@@ -24,7 +24,7 @@ from pipeline.dataset.labels import label_matrix
 from pipeline.dataset.raw import ROWS_AT_ONCE, image_bytes, open_parquet
 from pipeline.errors import PipelineError
 from pipeline.files import new_file, sha256_of
-from pipeline.shards.plan import ShardTask
+from pipeline.packing.plan import ShardTask
 from pipeline.shards.sample import LeftOut, Sample, index_rows, pack_labels, sample_json
 from pipeline.shards.tar import Shard, TarWriter
 

@@ -1,0 +1,1 @@
+"""From raw parquet to shards: planned, packed by workers, and indexed."""
