@@ -29,11 +29,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset.codec import CropSettings
 from pipeline.dataset.crops import crop_portrait
-from pipeline.packing.pack import pack_shard, read_rows
+from pipeline.packing.pack import pack_shard, read_samples
 from pipeline.packing.plan import ShardSettings, ShardTask, plan_shards
 from pipeline.packing.write import write_shards
+from pipeline.shards.sample import unpack_labels
 
 CROP = CropSettings(178)
 SETTINGS = ShardSettings(CROP, samples=1000)
@@ -47,8 +49,9 @@ LIMIT, PILLOW, WHOLE = "codec alone (limit)", "webdataset + Pillow", "ours, whol
 def rows(tasks: Tasks) -> Iterator[tuple[str, bytes, list[int]]]:
     """Key, image bytes and labels of all rows of the tasks."""
     for task in tasks:
-        for row in read_rows(task):
-            yield row.name.removesuffix(".jpg"), bytes(row.image), list(map(int, row.labels))
+        for sample in read_samples(task):
+            [labels] = unpack_labels([sample.labels], len(CELEBA_ORDER))
+            yield sample.key, bytes(sample.image), labels.astype(int).tolist()
 
 
 def pillow_crop(data: bytes) -> bytes:
@@ -208,7 +211,7 @@ def whole_call(raw: Path, workers: int, folder: Path, answers: Any) -> None:
     """`write_shards` in a process of its own, so that its workers alone are its children."""
     start = time.perf_counter()
     index = write_shards(raw, folder, SETTINGS, workers=workers)
-    images, seconds = sum(index["counts"].values()), time.perf_counter() - start
+    images, seconds = sum(index.counts.values()), time.perf_counter() - start
     own, children = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     cpu = sum(used.ru_utime + used.ru_stime for used in (own, children))
     answers.put((images / seconds, cpu / images * 1e6, children.ru_maxrss / 1024))

@@ -23,6 +23,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -301,14 +302,14 @@ def repeat_shards(shards: Path, images: int, where: Path) -> None:
             place = again.column_names.index(column)
             names = [f"{len(tables)}-{name}" for name in again[column].to_pylist()]
             again = again.set_column(place, column, pa.array(names))
-        for record in index["shards"]["train"]:
-            name = f"{len(tables)}-{record['name']}"
-            (where / name).symlink_to((shards / record["name"]).resolve())
-            records.append({**record, "name": name})
+        for shard in index.shards["train"]:
+            name = f"{len(tables)}-{shard.name}"
+            (where / name).symlink_to((shards / shard.name).resolve())
+            records.append({**asdict(shard), "name": name})
         tables.append(again)
         rows += len(again)
     pq.write_table(pa.concat_tables(tables), where / "index.parquet")
-    write_json(where / "index.json", {**index, "shards": {"train": records}})
+    write_json(where / "index.json", {**index.model_dump(), "shards": {"train": records}})
 
 
 def main() -> None:

@@ -5,13 +5,15 @@
 Counts what stands in a checkout (this one by default), so two commits can be compared.
 """
 
+import argparse
 import ast
 import re
-import sys
 from functools import cache
 from pathlib import Path
 
-ROOT = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent.parent)
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parent.parent)
+ROOT = parser.parse_args().folder
 
 
 def module_of(path: Path) -> str:

@@ -14,8 +14,8 @@ from tests.support.figures import evaluation
 
 def test_unknown_formats_are_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"\.png or \.svg"):
-        plots.draw_prevalence(evaluation(), tmp_path / "p.pdf")
-    assert not list(tmp_path.iterdir())
+        plots.draw_prevalence(evaluation(), tmp_path / "pictures/p.pdf")
+    assert not (tmp_path / "pictures").exists()
 
 
 def test_a_failed_drawing_leaves_the_old_picture(tmp_path: Path) -> None:
