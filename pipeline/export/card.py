@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from pipeline.attributes import MODEL_ORDER, REGIONS
 from pipeline.errors import PipelineError
 from pipeline.files import sha256_of
+
+if TYPE_CHECKING:
+    from pipeline.network.model import ModelDescription
 
 INPUT: Final = "image"
 OUTPUT: Final = "probabilities"
@@ -109,7 +112,7 @@ class About:
         }
 
 
-def about_run(description: Mapping[str, Any], model: Path, evaluation: Path) -> About:
+def about_run(description: "ModelDescription", model: Path, evaluation: Path) -> About:
     """The card of the network in the folder `model`, whose model.json is the `description`.
 
     Metrics and thresholds come from the folder `evaluation`; raises PipelineError without them.
@@ -119,8 +122,8 @@ def about_run(description: Mapping[str, Any], model: Path, evaluation: Path) -> 
     )
     return About(
         version=f"1+{sha256_of(model / 'model.safetensors')[:12]}",
-        licence=description["licence"],
-        source=description["source"],
+        licence=description.licence or "unknown",
+        source=description.source or "unknown",
         thresholds=tuple(thresholds["attributes"][name] for name in MODEL_ORDER),
         fixed_threshold=thresholds["fixed"],
         chosen_for=thresholds["chosen_for"],

@@ -29,7 +29,7 @@ from pipeline.records import Count, Record, load_record, what_is_wrong
 class Architecture:
     """What decides the shape of the network."""
 
-    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
+    __pydantic_config__: ClassVar = ConfigDict(strict=True, extra="forbid")
     """A file that names more than these fields is of a network that this version cannot build."""
 
     backbone: str

@@ -1,0 +1,1 @@
+"""Training: the loop, what a step changes, augmentation, checkpoints, runs of many processes."""

@@ -1,13 +1,13 @@
-"""Augmentation of a whole batch at once, on its device, with parameters of each sample's own.
+"""Augmentation of a whole batch at once, on its device; each sample has its own parameters.
 
-ColorJitter and a mirror image, equal in distribution to torchvision's `v2.ColorJitter` and
-`v2.RandomHorizontalFlip` applied to one image at a time; before them, where params ask for it,
-scale, rotation, shift and blur, the perturbations of AFFACT (Guenther et al. 2017, "AFFACT:
-Alignment-Free Facial Attribute Classification Technique"), which stand for careless alignment.
+Colour jitter and a mirror image, equal in distribution to torchvision's `v2.ColorJitter` and
+`v2.RandomHorizontalFlip` applied to one image at a time. Where params ask for it, scale,
+rotation, shift and blur come before them: the perturbations of AFFACT (Guenther et al. 2017,
+"AFFACT: Alignment-Free Facial Attribute Classification Technique"), which imitate poor alignment.
 
-The parameters are drawn on the CPU by numpy from a seed that the caller gives for the step, so
-that a resumed run draws what an uninterrupted one would. They travel to the device in one piece,
-and nothing there waits for the host.
+numpy draws the parameters on the CPU from a seed that the caller gives for the step, so a resumed
+run draws what an uninterrupted one would. They are copied to the device in one piece, and nothing
+there waits for the host.
 """
 
 import math
@@ -21,18 +21,18 @@ from torch.nn import functional
 from pipeline.params import Augment
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
-"""In the order of `Draw.factors`."""
+"""The columns of `Draw.factors`."""
 
 LUMA = (0.2989, 0.587, 0.114)
 """Weights of R, G, B in grey, ITU-R BT.601 as torchvision rounds them."""
 
 CACHED = 8
-"""Images that a CPU goes through at a time: few enough to stay in its cache, a third faster."""
+"""Images that a CPU transforms at a time: few enough to stay in its cache; a third faster."""
 
 
 @dataclass(frozen=True)
 class Draw:
-    """The parameters of a batch of B samples. A part of it is that of these samples."""
+    """The parameters of a batch of B samples; indexed, those of some of its samples."""
 
     factors: np.ndarray
     """[B, 4] float32: brightness, contrast, saturation factors and the hue shift in turns."""
@@ -44,26 +44,26 @@ class Draw:
     """[B] bool."""
 
     place: np.ndarray
-    """[B, 4] float32: zoom, degrees clockwise, shift right and down as shares of the side."""
+    """[B, 4] float32: zoom, degrees clockwise, shifts right and down as fractions of the side."""
 
     blur: np.ndarray
     """[B] float32: sigma of a Gaussian, px."""
 
     warped: bool
-    """Places other than an image's own are asked for."""
+    """Whether params ask for scale, rotation or shift."""
 
     radius: int
-    """Of the kernels of the blur, px; 0 where none is asked for."""
+    """Of the blur's kernels, px; 0 where params ask for none."""
 
-    def __getitem__(self, part: slice | np.ndarray) -> "Draw":
+    def __getitem__(self, samples: slice | np.ndarray) -> "Draw":
         names = ("factors", "order", "flip", "place", "blur")
-        return replace(self, **{name: getattr(self, name)[part] for name in names})
+        return replace(self, **{name: getattr(self, name)[samples] for name in names})
 
     def table(self) -> np.ndarray:
-        """[B, 19] float32, as `transform` wants it: place, blur, hue, flip, and six blends.
+        """What `transform` takes, [B, 19] float32: place, blur, hue, flip, and six blends.
 
-        A blend is a kind and a factor; three come before the hue and three after it. A sample
-        that has fewer on a side blends at factor 1, which changes nothing.
+        A blend is a kind and a factor; three come before the hue and three after it. Where a
+        sample has fewer on one side, it blends at factor 1, which changes nothing.
         """
         samples = len(self.flip)
         blends = np.tile(np.array([BRIGHTNESS, 1], np.float32), (samples, 6, 1))
@@ -98,9 +98,9 @@ def draw(settings: Augment, samples: int, rng: np.random.Generator) -> Draw:
 
 
 def transform(images: torch.Tensor, table: torch.Tensor, warped: bool, radius: int) -> torch.Tensor:
-    """What `augment` does on the device, with `Draw.table`: fit for torch.compile."""
+    """What `augment` does on the device; `table` is `Draw.table`. Works under torch.compile."""
     place, sigma, hue, flip, blends = table.split([4, 1, 1, 1, 12], dim=1)
-    images = images.contiguous()  # a channel after the other, twice as fast as channels last
+    images = images.contiguous()  # channels first, twice as fast here as channels last
     if warped:
         images = warp(images, *place.split(1, dim=1))
     if radius:
@@ -123,15 +123,15 @@ def augment(images: torch.Tensor, drawn: Draw, apply: Transform = transform) -> 
     Returns a new tensor, channels last in memory. `apply` may be `torch.compile(transform)`.
     """
     table = torch.from_numpy(drawn.table())
-    if images.is_cuda:  # from pinned memory the copy does not wait for what the device is at
+    if images.is_cuda:  # from pinned memory, the copy does not wait for the device
         table = table.pin_memory()
     table = table.to(images.device, non_blocking=True)
     size = CACHED if images.device.type == "cpu" else len(images)
-    parts = [
+    transformed = [
         apply(some, rows, drawn.warped, drawn.radius)
         for some, rows in zip(images.split(size), table.split(size), strict=True)
     ]
-    return torch.cat(parts)
+    return torch.cat(transformed)
 
 
 def warp(
@@ -143,16 +143,16 @@ def warp(
 ) -> torch.Tensor:
     """Zoom and turn about the centre (clockwise), then shift; one bilinear interpolation.
 
-    Parameters are [B, 1]; shifts are shares of the side. Beyond the border the picture is
-    mirrored: a black corner would be something to learn, and a stretched border too.
+    Parameters are [B, 1]; shifts are fractions of the side. Beyond the border the picture is
+    mirrored: the network could learn from black corners or from a stretched border.
     """
     side = images.shape[-1]
-    # Positions of the pixels between -1 and 1, as grid_sample counts.
+    # Positions of the pixels between -1 and 1, as grid_sample wants them.
     at = torch.linspace(1 / side - 1, 1 - 1 / side, side, device=images.device)
     x, y = at - 2 * right, at - 2 * down  # [B, S]
     cos, sin = degrees.deg2rad().cos() / zoom, degrees.deg2rad().sin() / zoom
-    # Where each pixel comes from. Not by affine_grid, a matrix product that may be rounded to
-    # TF32: a tenth of a pixel.
+    # Where each pixel comes from. Not from affine_grid: that is a matrix product, which may be
+    # rounded to TF32 and then is wrong by a tenth of a pixel.
     source_x = (cos * x)[:, None, :] + (sin * y)[:, :, None]
     source_y = (cos * y)[:, :, None] - (sin * x)[:, None, :]
     grid = torch.stack([source_x, source_y], dim=3)
@@ -186,8 +186,8 @@ def blend(images: torch.Tensor, kind: torch.Tensor, factor: torch.Tensor) -> tor
 
     `kind` and `factor` are [B, 1, 1, 1]; a factor of 1 changes nothing.
     """
-    own = grey(images)
-    other = torch.where(kind == CONTRAST, own.mean((1, 2, 3), keepdim=True), own)
+    greys = grey(images)
+    other = torch.where(kind == CONTRAST, greys.mean((1, 2, 3), keepdim=True), greys)
     other = other * (kind != BRIGHTNESS)
     return (images * factor + other * (1 - factor)).clamp(0, 1)
 

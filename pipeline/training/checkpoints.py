@@ -1,8 +1,8 @@
-"""Where an unfinished training run keeps its state, so that a killed one goes on.
+"""The file in which an unfinished training run keeps its state, so that a killed one can go on.
 
 DVC removes the outputs of a stage before it runs, so checkpoints lie in the user's cache folder,
 under a fingerprint of all that decides the result: settings, shards and code. They are
-safetensors, replaced whole, and removed once the results stand. Only one process holds them.
+safetensors, replaced whole, and removed once the results are written. Only one run can hold them.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from filelock import FileLock, Timeout
@@ -21,8 +21,15 @@ from pipeline.errors import PipelineError
 from pipeline.files import cache_folder, new_file
 from pipeline.imports import ROOT, closure
 
-State = tuple[dict[str, torch.Tensor], dict[str, Any]]
-"""Tensors by name, and facts that JSON can hold."""
+
+class Snapshot(NamedTuple):
+    """The whole state of a run at one step."""
+
+    tensors: dict[str, torch.Tensor]
+    """By name."""
+
+    facts: dict[str, Any]
+    """What JSON can hold."""
 
 
 def fingerprint(*what: Any) -> str:
@@ -34,12 +41,12 @@ def fingerprint(*what: Any) -> str:
 
 
 def scratch_folder(name: str) -> Path:
-    """The place of a run's checkpoints."""
+    """The folder of a run's checkpoints; `name` is its fingerprint."""
     return cache_folder("training") / name[:32]
 
 
 class Checkpoints:
-    """The newest state of one run, in a folder that no other process may use meanwhile."""
+    """The last snapshot of one run; while open, no other process can use its folder."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "last.safetensors"
@@ -59,15 +66,12 @@ class Checkpoints:
     def __exit__(self, *_: object) -> None:
         self._lock.release()
 
-    def save(self, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> bool:
-        """Replace the state; where that fails, say so, keep the old one and return False."""
+    def save(self, snapshot: Snapshot) -> bool:
+        """Replace the snapshot; where that fails, warn, keep the old one and return False."""
+        tensors = {n: t.detach().cpu().contiguous() for n, t in snapshot.tensors.items()}
         try:
             with new_file(self.path) as partial:
-                save_file(
-                    {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-                    partial,
-                    {"facts": json.dumps(facts)},
-                )
+                save_file(tensors, partial, {"facts": json.dumps(snapshot.facts)})
         except (OSError, SafetensorError) as error:
             print(
                 f"warning: no checkpoint could be written to {self.path.parent} ({error});"
@@ -77,13 +81,13 @@ class Checkpoints:
             return False
         return True
 
-    def load(self) -> State | None:
-        """The state, or None where there is none that can be read."""
+    def load(self) -> Snapshot | None:
+        """The snapshot, or None where there is none that can be read."""
         try:
             with safe_open(self.path, "pt") as file:
                 facts = json.loads(file.metadata()["facts"])
                 names = file.keys()
-                return {name: file.get_tensor(name) for name in names}, facts
+                return Snapshot({name: file.get_tensor(name) for name in names}, facts)
         except FileNotFoundError:
             return None
         except (OSError, SafetensorError, ValueError, KeyError) as error:

@@ -1,15 +1,17 @@
 """The processes of a training run: every GPU of this machine, or what `torchrun` started.
 
-Every process makes the same steps on its own part of each global batch. What has to be known of
-the whole batch (batch-norm statistics, losses, answers on valid) is summed over the processes,
-so that their number changes nothing but the time.
+Every process makes the same steps, each on its share of every global batch. What must be known of
+the whole batch (batch-norm statistics, losses, answers on valid) is summed over the processes, so
+their number changes nothing but the time.
 """
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
@@ -21,13 +23,14 @@ from torch.nn.functional import batch_norm
 from pipeline.errors import PipelineError
 from pipeline.network.device import choose_device
 from pipeline.params import Train
+from pipeline.shards.order import cut
 
 TIMEOUT = timedelta(minutes=5)
-"""A process that hears nothing of the others for so long gives up."""
+"""A process that hears nothing from the others for this long gives up."""
 
 
 def start(settings: Train) -> Fabric:
-    """Join the processes of this run; under `torchrun` those it started, else one a GPU."""
+    """Join the processes of this run: those of `torchrun`, or else one for each GPU."""
     device = choose_device(settings.device)
     if os.environ.get("LOCAL_WORLD_SIZE"):
         local = int(os.environ["LOCAL_WORLD_SIZE"])
@@ -52,9 +55,40 @@ def total(values: torch.Tensor) -> torch.Tensor:
     return values
 
 
+def any_of(fabric: Fabric, here: bool) -> bool:
+    """Whether `here` is true in any process of the run; all of them ask together."""
+    if fabric.world_size == 1:
+        return here
+    return total(torch.tensor(float(here), device=fabric.device)).item() > 0
+
+
+class Share(NamedTuple):
+    """The samples of a global batch that one process trains on."""
+
+    rows: np.ndarray
+    """int64, rows of the split."""
+
+    places: slice
+    """Where they stand in the global batch."""
+
+    size: int
+    """Samples of the global batch."""
+
+
+def cut_shares(order: np.ndarray, batch_size: int, fabric: Fabric) -> list[Share]:
+    """This process's share of each global batch of an epoch; `order` holds its rows, [N] int64."""
+    rank, world = fabric.global_rank, fabric.world_size
+    shares = []
+    for rows in zip(*(cut(order, batch_size, r, world) for r in range(world)), strict=True):
+        start = sum(map(len, rows[:rank]))
+        places = slice(start, start + len(rows[rank]))
+        shares.append(Share(rows[rank], places, sum(map(len, rows))))
+    return shares
+
+
 @contextmanager
 def failures_named(fabric: Fabric) -> Iterator[None]:
-    """Put what can befall a device or a run of many processes into a sentence."""
+    """Turn a full device and the loss of another process into sentences."""
     try:
         yield
     except torch.OutOfMemoryError as error:
@@ -73,7 +107,7 @@ def failures_named(fabric: Fabric) -> Iterator[None]:
 
 
 def synchronise_batch_norms(model: nn.Module, fabric: Fabric) -> nn.Module:
-    """Let batch norms see the global batch: torch's own on GPUs, which the CPU lacks."""
+    """Let batch norms see the global batch; torch can do that on GPUs only, so CPUs get ours."""
     if fabric.world_size == 1:
         return model
     if fabric.device.type == "cuda":
@@ -86,7 +120,7 @@ def synchronise_batch_norms(model: nn.Module, fabric: Fabric) -> nn.Module:
 
 
 def _normalise(norm: nn.BatchNorm2d, x: torch.Tensor) -> torch.Tensor:
-    """Batch norm of a float [B, C, H, W] part of the global batch."""
+    """Batch norm of this process's share of the global batch, float [B, C, H, W]."""
     if not norm.training:
         return batch_norm(
             x, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.0, norm.eps

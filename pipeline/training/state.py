@@ -1,11 +1,11 @@
-"""What training changes: weights, optimiser, their average, and how far the run has come.
+"""What training changes: weights, their average, the optimiser, and how far the run has come.
 
-All of it can be written down (`dump`) and taken up again (`restore`), and is made of nothing
-else, so a run that goes on from a checkpoint makes the steps that it would have made.
+`dump` writes all of it down and `restore` takes it up again, so a run that goes on from a
+checkpoint makes the steps that it would have made.
 """
 
 import math
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -15,25 +15,52 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from pipeline.attributes import MODEL_ORDER
-from pipeline.errors import PipelineError
 from pipeline.network.inference import predict_logits
 from pipeline.network.model import FaceAttributes, to_float
 from pipeline.params import Train
 from pipeline.shards.read import Batch, ShardReader
 from pipeline.training import processes
 from pipeline.training.augment import Draw, augment, transform
-from pipeline.training.checkpoints import State
+from pipeline.training.checkpoints import Snapshot
+from pipeline.training.losses import Losses, OnStep
+from pipeline.training.timing import Speed
+
+
+class Epoch(TypedDict):
+    """One row of history.csv.
+
+    What it says of train is of the augmented images, as the network was when it saw them.
+    """
+
+    epoch: int
+    """From 1."""
+
+    step: int
+    """Steps made so far."""
+
+    lr: float
+    """The learning rate of the last of them."""
+
+    train_loss: float
+    valid_loss: float
+    train_accuracy: float
+    valid_accuracy: float
 
 
 class TrainingState:
     """A network in training.
 
-    `labels` ([N, 40] bool, model order) are those of the training split; the weights of
-    positives come from them where `positive_weights` asks for it.
+    `samples` is the training split, its labels in model order; where `positive_weights` is set, the
+    weights of positives come from them.
     """
 
     def __init__(
-        self, fabric: Fabric, model: FaceAttributes, settings: Train, labels: np.ndarray
+        self,
+        fabric: Fabric,
+        model: FaceAttributes,
+        settings: Train,
+        samples: ShardReader,
+        on_step: OnStep | None = None,
     ) -> None:
         self.fabric, self.settings = fabric, settings
         self._layout = torch.channels_last if settings.channels_last else torch.contiguous_format
@@ -50,75 +77,84 @@ class TrainingState:
         self._fabric_optimizer = wrapped
         self._compiled = self._compile(self.model)
         self._judged = self._compile(self.average.module) if self.average else self._compiled
-        # On a CPU the eager augmentation is the faster one.
+        # On a CPU the augmentation is faster uncompiled.
         on_gpu = fabric.device.type == "cuda"
         self._transform = torch.compile(transform) if settings.compile and on_gpu else transform
         self._positive_weight = (
-            torch.from_numpy(positive_weights(labels)).to(fabric.device)
+            torch.from_numpy(positive_weights(samples.labels)).to(fabric.device)
             if settings.positive_weights
             else None
         )
         self._frozen: bool | None = None
         self._best: dict[str, torch.Tensor] = {}
-        self._pending: list[tuple[int, Batch, int, torch.Tensor]] = []  # last: loss, accuracy
-        self.step, self.steps = 0, 0
-        """Steps made, and all that will be."""
-        self.loss_sum, self.accuracy_sum = 0.0, 0.0
-        """Over the images of this epoch so far, as they were trained on."""
-        self.last_loss = math.nan
-        self.stopping = False
-        """Whether a process of the run was told to stop."""
-        self.history: list[dict[str, Any]] = []
-        self.speed: list[dict[str, Any]] = []
+        self._samples = len(samples)
+        self.step = 0
+        """Steps made so far."""
+        self.losses = Losses(samples.keys, on_step)
+        self.history: list[Epoch] = []
+        self.speed: list[Speed] = []
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that it is in, from 1."""
+        return len(self.history) + 1
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done."""
+        return len(self.history) >= self.settings.epochs
 
     def _compile(self, model: nn.Module) -> nn.Module:
         return torch.compile(model) if self.settings.compile else model  # type: ignore[return-value]
 
-    def begin_epoch(self, epoch: int, steps: int) -> None:
-        """Make ready for an epoch of a run of `steps` steps in all."""
-        self.steps = steps
-        frozen = epoch < self.settings.frozen_epochs
+    def begin_epoch(self) -> None:
+        """Freeze the backbone or free it, as this epoch wants it, and go into training mode."""
+        frozen = self.epoch <= self.settings.frozen_epochs
         if frozen != self._frozen:
             self.model.freeze_backbone(frozen)
-            # DDP averages the gradients of what could change when it was set up.
+            # DDP averages the gradients of those weights that were free when it was set up.
             self._network = self.fabric.setup_module(self._compiled, move_to_device=False)
             self._frozen = frozen
         self.model.train()
 
-    def make_step(self, batch: Batch, drawn: Draw, size: int) -> None:
-        """One step on this process's part of a global batch of `size` samples."""
+    def make_step(self, batch: Batch, drawn: Draw, size: int, rate: float) -> None:
+        """Augment, go forward and backward, and move the weights at the learning rate `rate`.
+
+        `batch` and `drawn` are this process's share of a global batch of `size` samples. They go
+        through the network in `accumulate` pieces.
+        """
         settings = self.settings
-        self.rate = learning_rate(settings, self.step, self.steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate
         torch.manual_seed(_step_seed(settings.seed, self.step, self.fabric.global_rank))
         count = len(batch.rows)
         pieces = np.array_split(np.arange(count), min(settings.accumulate, count))
-        measured = torch.zeros(2, device=self.fabric.device)
+        measured = torch.zeros(2, device=self.fabric.device)  # loss, accuracy
         for piece in pieces:
-            own = slice(piece[0], piece[-1] + 1)
-            images = to_float(self._to_device(batch.images[own]))
-            images = augment(images, drawn[own], self._transform)
+            chosen = slice(piece[0], piece[-1] + 1)
+            images = to_float(self._to_device(batch.images[chosen]))
+            images = augment(images, drawn[chosen], self._transform)
             images = images.contiguous(memory_format=self._layout)
-            labels = self._to_device(batch.labels[own]).float()
+            labels = self._to_device(batch.labels[chosen]).float()
             last = piece is pieces[-1]
             with self.fabric.no_backward_sync(self._network, enabled=not last):
                 logits = self._network(images)
-                part = self._loss(logits, labels) / (size * len(MODEL_ORDER))
-                # DDP takes the mean over processes; the parts are to be summed.
-                self.fabric.backward(part * self.fabric.world_size)
+                loss = self._loss(logits, labels) / (size * len(MODEL_ORDER))
+                # DDP takes the mean over processes, but their losses are to be summed.
+                self.fabric.backward(loss * self.fabric.world_size)
             right = ((logits.detach() >= 0) == (labels > 0)).sum() / (size * len(MODEL_ORDER))
-            measured += torch.stack([part.detach(), right])
+            measured += torch.stack([loss.detach(), right])
         if settings.clip:
             self.fabric.clip_gradients(
                 self._network, self._fabric_optimizer, max_norm=settings.clip
             )
+        self.rate = rate
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
         self._fabric_optimizer.step()
         self._fabric_optimizer.zero_grad(set_to_none=True)
         self.step += 1
         if self.average:
             self.average.update(self.model, self.step)
-        self._pending.append((self.step, batch, size, measured))
+        self.losses.add(self.step, batch.rows, size, measured)
 
     def _to_device(self, array: np.ndarray) -> torch.Tensor:
         tensor = torch.from_numpy(array)
@@ -135,68 +171,48 @@ class TrainingState:
             reduction="sum",
         )
 
-    def look(self, epoch: int, samples: ShardReader, told: bool) -> None:
-        """Fetch loss and accuracy of the steps since the last look, and who was told to stop.
-
-        Raises PipelineError where a loss is not finite.
-        """
-        here = [measured for *_, measured in self._pending]
-        here.append(torch.tensor([float(told), 0.0], device=self.fabric.device))
-        *all_measured, (stopping, _) = processes.total(torch.stack(here)).tolist()
-        self.stopping = stopping > 0
-        steps = zip(self._pending, all_measured, strict=True)
-        for (step, batch, size, _), (loss, accuracy) in steps:
-            if not math.isfinite(loss):
-                keys = ", ".join(str(samples.keys[int(row)]) for row in batch.rows)
-                raise PipelineError(
-                    f"The loss is {loss} at step {step:,}, in epoch {epoch + 1}; lower train.lr,"
-                    f" set train.clip, or look at the samples of the step: {keys}."
-                )
-            self.loss_sum += loss * size
-            self.accuracy_sum += accuracy * size
-            self.last_loss = loss
-        self._pending.clear()
-
-    def end_epoch(self, epoch: int, valid: ShardReader, trained: int) -> None:
+    def end_epoch(self, valid: ShardReader) -> None:
         """Judge the network on valid and write the epoch's row of history."""
+        self.losses.fetch(self.epoch)
         fabric = self.fabric
-        if self.average:  # its attention biases were cached when it was last judged
+        if self.average:  # drops the attention biases that it cached when it was last judged
             self.average.module.train()
         with fabric.autocast():
-            own = predict_logits(
+            here = predict_logits(
                 self._judged, valid, self.settings.batch_size, fabric.device,
                 fabric.global_rank, fabric.world_size,
             )  # fmt: skip
-        logits = processes.total(torch.from_numpy(own).to(fabric.device)).cpu()
+        logits = processes.total(torch.from_numpy(here).to(fabric.device)).cpu()
         truth = torch.from_numpy(valid.labels)
         loss = binary_cross_entropy_with_logits(logits, truth.float()).item()
         if self.settings.keep == "best" and all(loss < row["valid_loss"] for row in self.history):
             self._best = {name: t.cpu().clone() for name, t in self._weights().items()}
         self.history.append(
             {
-                "epoch": epoch + 1,
+                "epoch": self.epoch,
                 "step": self.step,
                 "lr": self.rate,
-                "train_loss": self.loss_sum / trained,
+                "train_loss": self.losses.loss_sum / self._samples,
                 "valid_loss": loss,
-                "train_accuracy": self.accuracy_sum / trained,
+                "train_accuracy": self.losses.accuracy_sum / self._samples,
                 "valid_accuracy": ((logits >= 0) == truth).double().mean().item(),
             }
         )
-        self.loss_sum, self.accuracy_sum = 0.0, 0.0
+        self.losses.restart()
 
     def _weights(self) -> dict[str, torch.Tensor]:
         return (self.average.module if self.average else self.model).state_dict()
 
     def result(self) -> FaceAttributes:
-        """The network that is kept: the last or the best one, averaged where asked for."""
+        """The network to keep, in eval mode on the CPU: the last or the best, or their average."""
         model = self.model.cpu()
         model.load_state_dict(self._best or self._weights())
         model.freeze_backbone(False)
         return model.train().eval()
 
-    def dump(self) -> State:
-        """All of the state; call `look` before."""
+    def dump(self) -> Snapshot:
+        """All of the state; every process of the run calls it, because it fetches the losses."""
+        self.losses.fetch(self.epoch)
         tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
         if self.average:
             averages = self.average.module.state_dict()
@@ -206,19 +222,17 @@ class TrainingState:
             tensors |= {f"optimizer.{i}.{name}": t for name, t in values.items()}
         facts = {
             "step": self.step,
-            "loss_sum": self.loss_sum,
-            "accuracy_sum": self.accuracy_sum,
+            "loss_sum": self.losses.loss_sum,
+            "accuracy_sum": self.losses.accuracy_sum,
             "history": self.history,
             "speed": self.speed,
             "scaler": self.fabric.strategy.precision.state_dict(),
         }
-        return tensors, facts
+        return Snapshot(tensors, facts)
 
-    def restore(self, state: State | None) -> None:
-        """Take up what `dump` gave; None is the beginning."""
-        if state is None:
-            return
-        tensors, facts = state
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take up what `dump` gave."""
+        tensors, facts = snapshot
 
         def under(prefix: str) -> dict[str, torch.Tensor]:
             return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
@@ -234,13 +248,16 @@ class TrainingState:
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         self.step = facts["step"]
-        self.loss_sum, self.accuracy_sum = facts["loss_sum"], facts["accuracy_sum"]
+        self.losses.restart(facts["loss_sum"], facts["accuracy_sum"])
         self.history, self.speed = facts["history"], facts["speed"]
         self.fabric.strategy.precision.load_state_dict(facts["scaler"])
 
 
 def learning_rate(settings: Train, step: int, steps: int) -> float:
-    """The rate of a step: a linear rise over the warm-up, then constant or half a cosine to 0."""
+    """The rate of a step (from 0) of `steps` in all.
+
+    It rises linearly over the warm-up, then it is constant or falls along half a cosine to 0.
+    """
     warmup = round(settings.warmup * steps)
     if step < warmup:
         return settings.lr * (step + 1) / warmup
@@ -253,8 +270,8 @@ def learning_rate(settings: Train, step: int, steps: int) -> float:
 def positive_weights(labels: np.ndarray) -> np.ndarray:
     """Negatives over positives of each attribute ([N, 40] bool -> [40] float32); 1 without either.
 
-    The column `positive_weight` of the statistics, which are not imported: another column of
-    theirs must not train anew.
+    The same as the column `positive_weight` of the statistics. They are not imported, so that an
+    edit of another column does not train again.
     """
     positives = np.count_nonzero(labels, axis=0)
     negatives = len(labels) - positives

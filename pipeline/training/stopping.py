@@ -1,4 +1,4 @@
-"""Being told to stop: SIGTERM and Ctrl-C are noted, so that a step ends before a run does."""
+"""Signals to stop: SIGTERM and Ctrl-C are noted, so that a step can end before the run does."""
 
 import signal
 import threading
@@ -6,11 +6,10 @@ from types import FrameType
 
 
 class StopSignal:
-    """While open, notes the first SIGTERM or Ctrl-C; a second one ends the process as ever."""
+    """While open, notes the first SIGTERM or Ctrl-C; a second one ends the process as usual."""
 
     def __init__(self) -> None:
-        self.told = ""
-        """The name of the signal, once it came."""
+        self.received = False
 
     def __enter__(self) -> "StopSignal":
         self._before = {}
@@ -20,7 +19,7 @@ class StopSignal:
         return self
 
     def _note(self, number: int, _: FrameType | None) -> None:
-        self.told = signal.Signals(number).name
+        self.received = True
         self._restore()
 
     def _restore(self) -> None:

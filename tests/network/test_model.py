@@ -1,7 +1,7 @@
 """The network: the report's exact counts, head shapes, and what saved files hold."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -13,9 +13,12 @@ from pipeline.errors import PipelineError
 from pipeline.network.model import (
     Architecture,
     FaceAttributes,
+    InitialWeights,
+    InputDescription,
     architecture_of,
     load_model,
     save_model,
+    to_float,
 )
 from pipeline.params import Params, load_params
 from tests.support.project import ROOT
@@ -146,9 +149,60 @@ def test_a_saved_network_computes_the_same(tmp_path):
     assert not loaded.training
     with torch.no_grad():
         assert torch.equal(loaded(images), model(images))
-    assert description["attributes"] == list(MODEL_ORDER)
-    assert description["input"] == {"size": 64, "channels": "RGB", "range": [0.0, 1.0]}
-    assert description["parameters"]["total"] == sum(p.numel() for p in model.parameters())
+    assert description.attributes == list(MODEL_ORDER)
+    assert description.input == InputDescription(size=64, channels="RGB", range=[0.0, 1.0])
+    assert description.parameters["total"] == sum(p.numel() for p in model.parameters())
+    assert description.licence == "none"
+
+
+def test_model_json_holds_what_is_known_in_a_fixed_order(tmp_path):
+    """DVC hashes it; what is not known is left out, and what is known to be nothing is null."""
+    model = FaceAttributes(SMALL)
+    facts = {"versions": {"torch": "2"}, "weights": None, "licence": "CC0", "source": "synthetic"}
+    save_model(model, tmp_path, facts)
+    written = json.loads((tmp_path / "model.json").read_text())
+    assert list(written) == [
+        "architecture", "attributes", "regions", "input", "parameters",
+        "source", "licence", "weights", "versions",
+    ]  # fmt: skip
+    assert written["architecture"] == asdict(SMALL)
+    assert written["input"] == {"size": 64, "channels": "RGB", "range": [0.0, 1.0]}
+    assert list(written["parameters"]) == ["total", "backbone", "heads"]
+    assert written["weights"] is None
+    weights = InitialWeights(source="a", sha256="b", licence=None)
+    save_model(model, tmp_path, {"weights": weights})
+    written = json.loads((tmp_path / "model.json").read_text())
+    assert written["weights"] == {"source": "a", "sha256": "b", "licence": None}
+    assert load_model(tmp_path)[1].weights == weights
+
+
+def test_a_description_may_lack_facts_and_hold_unknown_ones(tmp_path):
+    save_model(FaceAttributes(SMALL), tmp_path, {})
+    path = tmp_path / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"colour": "red"}))
+    description = load_model(tmp_path)[1]
+    assert (description.source, description.licence, description.recipe) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"architecture": {"backbone": "a", "image_size": "64"}}, "architecture.image_size: "),
+        ({"architecture": {"backbone": "a"}}, "architecture.image_size: "),
+        ({"architecture": asdict(SMALL) | {"wings": 2}}, "architecture.wings: "),
+        ({"regions": None}, "regions: "),
+        ({"data": {"counts": {}}}, "data.index_sha256: "),
+    ],
+)
+def test_a_damaged_description_is_a_sentence(tmp_path, changes, sentence):
+    save_model(FaceAttributes(SMALL), tmp_path, {})
+    path = tmp_path / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(PipelineError, match=rf"model\.json is damaged \({sentence}"):
+        load_model(tmp_path)
+    path.write_text("{")
+    with pytest.raises(PipelineError, match=r"model\.json is damaged \("):
+        load_model(tmp_path)
 
 
 def test_the_description_rebuilds_the_architecture(tmp_path):
@@ -206,3 +260,11 @@ def test_missing_and_foreign_files_are_sentences(tmp_path):
     (tmp_path / "model.json").write_text(json.dumps(description))
     with pytest.raises(PipelineError, match="names other attributes"):
         load_model(tmp_path)
+
+
+def test_to_float_scales_to_one_and_moves_the_channels():
+    pixels = torch.arange(2 * 4 * 5 * 3).reshape(2, 4, 5, 3).to(torch.uint8)
+    images = to_float(pixels)
+    assert images.shape == (2, 3, 4, 5) and images.dtype == torch.float32
+    assert images[1, 2, 3, 4] == pixels[1, 3, 4, 2] / 255
+    assert images.is_contiguous(memory_format=torch.channels_last)

@@ -16,7 +16,7 @@ from safetensors.torch import save, save_file
 from timm.layers import resample_abs_pos_embed
 
 from pipeline.errors import PipelineError
-from pipeline.network.model import Architecture, FaceAttributes
+from pipeline.network.model import Architecture, FaceAttributes, InitialWeights
 from pipeline.network.pretrained import initialise, resample_biases
 from tests.support.hub_server import Flip, HubServer, Refuse
 from tests.support.networks import SMALL, lively, pictures
@@ -67,11 +67,11 @@ def test_a_file_fills_the_backbone_and_leaves_the_heads(tmp_path):
     model = FaceAttributes(SMALL).eval()
     before, heads = features(model, images(64)), model.heads.state_dict()
     heads = {name: tensor.clone() for name, tensor in heads.items()}
-    assert initialise(model, str(path)) == {
-        "source": "backbone.safetensors",
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "licence": None,
-    }
+    assert initialise(model, str(path)) == InitialWeights(
+        source="backbone.safetensors",
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        licence=None,
+    )
     assert not model.training
     after = features(model, images(64))
     assert torch.equal(after, features(lively(SMALL), images(64)))  # cached biases are forgotten
@@ -216,11 +216,11 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServe
 @pytest.mark.parametrize("name", ["efficientformerv2_s0", "efficientformerv2_s0.snap_dist_in1k"])
 def test_pretrained_weights_come_from_the_hub_once(server, name):
     model = FaceAttributes(replace(SMALL, backbone=name))
-    assert initialise(model, "pretrained") == {
-        "source": REPO,
-        "sha256": hashlib.sha256(server.files["model.safetensors"]).hexdigest(),
-        "licence": "apache-2.0",
-    }
+    assert initialise(model, "pretrained") == InitialWeights(
+        source=REPO,
+        sha256=hashlib.sha256(server.files["model.safetensors"]).hexdigest(),
+        licence="apache-2.0",
+    )
     assert torch.equal(features(model, images(64)), features(lively(SMALL), images(64)))
     initialise(FaceAttributes(replace(SMALL, backbone=name)), "pretrained")
     assert len(server.requests("store")) == 1

@@ -8,7 +8,6 @@ import torch
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
-from pipeline.network.model import to_float
 from pipeline.params import Augment
 from pipeline.training.augment import Draw, augment, draw
 
@@ -207,14 +206,6 @@ def test_the_input_is_left_alone():
         assert after.data_ptr() != images.data_ptr()
 
 
-def test_to_float_scales_to_one_and_moves_the_channels():
-    pixels = torch.arange(2 * 4 * 5 * 3).reshape(2, 4, 5, 3).to(torch.uint8)
-    images = to_float(pixels)
-    assert images.shape == (2, 3, 4, 5) and images.dtype == torch.float32
-    assert images[1, 2, 3, 4] == pixels[1, 3, 4, 2] / 255
-    assert images.is_contiguous(memory_format=torch.channels_last)
-
-
-def test_a_part_of_a_draw_is_a_draw():
+def test_some_samples_of_a_draw_are_a_draw():
     drawn = draw(STRONG, 6, np.random.default_rng(0))
     assert isinstance(drawn[2:4], Draw) and drawn[2:4].factors.shape == (2, 4)

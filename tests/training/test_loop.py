@@ -8,8 +8,6 @@ import pytest
 import torch
 
 from pipeline.attributes import MODEL_ORDER
-from pipeline.errors import PipelineError
-from pipeline.network.device import choose_device
 from pipeline.network.inference import predict_logits
 from pipeline.params import load_params
 from pipeline.shards.read import ShardReader
@@ -57,13 +55,6 @@ def test_history_is_what_the_returned_network_gives(shards):
     assert history[-1]["valid_loss"] == pytest.approx(losses.mean(), abs=1e-3)
 
 
-def test_predictions_do_not_depend_on_the_batch(shards):
-    model = train(SMALL, shards, settings(), QUICK.augment).model
-    with ShardReader(shards, "test") as test:
-        one, all_ = (predict_logits(model, test, size, torch.device("cpu")) for size in (1, 20))
-    assert np.abs(one - all_).max() < 1e-4
-
-
 def test_same_settings_same_weights_and_another_seed_others(shards):
     weights = []
     for seed in (1, 1, 2):
@@ -74,15 +65,6 @@ def test_same_settings_same_weights_and_another_seed_others(shards):
     assert not torch.equal(weights[0], weights[2])
 
 
-def test_the_rate_rises_then_falls_to_zero():
-    cosine = settings(lr=1.0, warmup=0.1, schedule="cosine")
-    rates = [learning_rate(cosine, step, 100) for step in range(100)]
-    assert rates[0] == pytest.approx(0.1) and rates[9] == pytest.approx(1.0)
-    assert rates[10] == pytest.approx(1.0) and 0 < rates[99] < 0.001
-    assert rates[55] == pytest.approx(0.5)
-    assert rates[10:] == sorted(rates[10:], reverse=True)
-
-
 def test_shards_without_our_index_train_alike(shards, tmp_path):
     foreign = tmp_path / "foreign"
     foreign.mkdir()
@@ -90,11 +72,3 @@ def test_shards_without_our_index_train_alike(shards, tmp_path):
         shutil.copy(tar, foreign)
     ours, theirs = (train(SMALL, folder, settings(), QUICK.augment) for folder in (shards, foreign))
     assert ours.history == theirs.history
-
-
-def test_a_device_that_is_not_there_is_a_sentence():
-    if not torch.backends.mps.is_available():
-        with pytest.raises(PipelineError, match=r"train\.device is mps, and this machine has none"):
-            choose_device("mps")
-    assert choose_device("cpu").type == "cpu"
-    assert choose_device("auto").type in ("cpu", "cuda", "mps")

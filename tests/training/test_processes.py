@@ -5,14 +5,19 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from pipeline.training.processes import cut_shares
 from tests.support.project import ROOT, environment
 
 
 def test_two_processes_see_the_losses_of_one(shards, tmp_path):
-    """48 samples in batches of 10: the last batch is short, and so are the parts of it."""
+    """48 samples in batches of 10: the last batch is short, and so are the shares of it."""
     one, two = tmp_path / "one.json", tmp_path / "two.json"
     script = ["-m", "tests.support.rank", str(shards)]
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -28,19 +33,23 @@ def test_two_processes_see_the_losses_of_one(shards, tmp_path):
     assert together["valid"] == pytest.approx(alone["valid"], abs=1e-5)
 
 
-def test_a_killed_process_ends_the_others_with_a_sentence(shards, tmp_path):
+def two_processes(shards: Path, cache: Path, name: str) -> Iterator[subprocess.Popen[str]]:
+    """Start two processes of a run; the second sends itself the signal `name` after step 3."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    command = [sys.executable, "-m", "tests.support.rank", str(shards), "none", "--die-at", "3"]
-    run = []
+    command = [sys.executable, "-m", "tests.support.rank", str(shards), "none", "--signal", name]
     for rank in ("0", "1"):
         ranks = {
             "RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2",
             "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test",
         }  # fmt: skip
-        own = environment(tmp_path, **ranks)
-        run.append(subprocess.Popen(command, cwd=ROOT, env=own, stderr=subprocess.PIPE, text=True))
+        own = environment(cache, **ranks)
+        yield subprocess.Popen(command, cwd=ROOT, env=own, stderr=subprocess.PIPE, text=True)
+
+
+def test_a_killed_process_ends_the_others_with_a_sentence(shards, tmp_path):
+    run = list(two_processes(shards, tmp_path, "SIGKILL"))
     try:
         _, other = run[1].communicate(timeout=120)
         assert run[1].returncode == -9, other
@@ -53,3 +62,29 @@ def test_a_killed_process_ends_the_others_with_a_sentence(shards, tmp_path):
             process.kill()
     assert "error: Process 0 of 2 lost touch with the others; start the run again" in printed
     assert "Traceback" not in printed
+
+
+def test_a_process_that_is_told_to_stop_stops_all_after_the_same_step(shards, tmp_path):
+    """The signal comes in the last step of the first epoch, so both stop at its end."""
+    run = list(two_processes(shards, tmp_path, "SIGTERM"))
+    try:
+        printed = [process.communicate(timeout=120)[1] for process in run]
+    finally:
+        for process in run:
+            process.kill()
+    for process, said in zip(run, printed, strict=True):
+        assert process.returncode == 1
+        assert "error: Told to stop after step 5; the same command goes on from there." in said
+    assert list(tmp_path.glob("face-attributes/training/*/last.safetensors"))
+
+
+def test_the_shares_of_all_processes_are_the_global_batch():
+    order = np.random.default_rng(0).permutation(23)
+    ranks = [SimpleNamespace(global_rank=rank, world_size=3) for rank in range(3)]
+    steps = list(zip(*(cut_shares(order, 7, fabric) for fabric in ranks), strict=True))
+    batches = [order[:7], order[7:14], order[14:]]  # a rest of two joins the batch before
+    for shares, batch in zip(steps, batches, strict=True):
+        assert {share.size for share in shares} == {len(batch)}
+        for share in shares:
+            np.testing.assert_array_equal(share.rows, batch[share.places])
+        np.testing.assert_array_equal(np.concatenate([share.rows for share in shares]), batch)

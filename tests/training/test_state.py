@@ -1,35 +1,29 @@
-"""What each option of training does, seen from the weights and losses it leaves."""
+"""A network in training: what each option does, and that all of its state is written down."""
 
 import numpy as np
 import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
-from torch.optim.optimizer import register_optimizer_step_pre_hook
+from torch.nn.modules.module import register_module_forward_hook
+from torch.optim.optimizer import (
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
 
 from pipeline.attributes import MODEL_ORDER, SPLITS
 from pipeline.dataset.raw import read_labels
 from pipeline.dataset.statistics import attribute_rows
 from pipeline.network.model import FaceAttributes
+from pipeline.shards.order import epoch_order
 from pipeline.shards.read import ShardReader
-from pipeline.training import processes
 from pipeline.training import state as training_state
-from pipeline.training.state import TrainingState, positive_weights
-from tests.support.training import QUICK, SMALL, settings, train
-
-STILL = QUICK.augment.model_copy(
-    update={"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0, "flip": 0.0}
-)
+from pipeline.training.augment import draw
+from pipeline.training.state import TrainingState, learning_rate, positive_weights
+from tests.support.training import QUICK, SMALL, STILL, settings, state_of, train
 
 
 def weights(trained) -> dict[str, torch.Tensor]:
     return trained.model.state_dict()
-
-
-def state_of(shards, **changes) -> TrainingState:
-    chosen = settings(**changes)
-    torch.manual_seed(chosen.seed)
-    with ShardReader(shards, "train") as samples:
-        return TrainingState(processes.start(chosen), FaceAttributes(SMALL), chosen, samples.labels)
 
 
 def test_a_frozen_backbone_stays_and_its_heads_move(shards):
@@ -55,22 +49,24 @@ def test_accumulated_parts_make_the_same_step(shards):
         torch.testing.assert_close(parts[name], whole[name], atol=1e-6, rtol=1e-4)
 
 
-def test_history_counts_the_answers_of_every_step(shards, monkeypatch):
-    """Steps of unequal size, cut into parts, over two epochs."""
-    told: list[torch.Tensor] = []
-    plain = TrainingState._loss
+def test_history_counts_the_answers_of_every_step(shards):
+    """Steps of unequal size, cut into pieces, over two epochs."""
+    logits: list[torch.Tensor] = []
 
-    def note(self: TrainingState, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        told.append(((logits >= 0) == labels.bool()).detach())
-        return plain(self, logits, labels)
+    def note(network: torch.nn.Module, _: object, output: torch.Tensor) -> None:
+        if isinstance(network, FaceAttributes) and network.training:
+            logits.append(output.detach())
 
-    monkeypatch.setattr(TrainingState, "_loss", note)
     options = {"batch_size": 20, "accumulate": 3, "epochs": 2, "label_smoothing": 0.1}
-    history = train(SMALL, shards, settings(**options), QUICK.augment).history
-    answers = torch.cat(told)
+    with register_module_forward_hook(note):
+        history = train(SMALL, shards, settings(**options), QUICK.augment).history
+    with ShardReader(shards, "train", attributes=MODEL_ORDER) as samples:
+        labels = samples.labels
+    answers = (torch.cat(logits) >= 0).numpy()
     assert len(answers) == 2 * 48
-    for row, own in zip(history, answers.split(48), strict=True):
-        assert row["train_accuracy"] == pytest.approx(own.double().mean().item(), abs=1e-6)
+    for epoch, given in enumerate(np.split(answers, 2)):
+        right = given == labels[epoch_order(48, QUICK.train.seed, epoch)]
+        assert history[epoch]["train_accuracy"] == pytest.approx(right.mean(), abs=1e-6)
 
 
 def test_gradients_are_clipped(shards):
@@ -109,25 +105,28 @@ def test_positive_weights_are_those_of_the_statistics(raw):
     assert positive_weights(np.ones((5, 40), bool)).tolist() == [1] * 40
 
 
-def test_the_average_of_the_weights_is_kept(shards, monkeypatch):
-    seen = []
-    make_step = TrainingState.make_step
-
-    def noted_step(self, *arguments):
-        if not seen:
-            seen.append({n: t.clone() for n, t in self.model.state_dict().items()})
-        make_step(self, *arguments)
-        seen.append({n: t.clone() for n, t in self.model.state_dict().items()})
-
-    monkeypatch.setattr(TrainingState, "make_step", noted_step)
-    kept = weights(train(SMALL, shards, settings(ema=0.3, epochs=2), STILL))
+def test_the_average_of_the_weights_is_kept(shards):
+    torch.manual_seed(QUICK.train.seed)
+    before = dict(FaceAttributes(SMALL).named_parameters())
     name = "heads.neck.0.weight"
-    average = seen[0][name]
+    seen = [before[name].detach()]
+
+    def note(optimizer: torch.optim.Optimizer, *_: object) -> None:
+        parameters = optimizer.param_groups[0]["params"]
+        seen.append(parameters[list(before).index(name)].detach().clone())
+
+    hook = register_optimizer_step_post_hook(note)
+    try:
+        kept = weights(train(SMALL, shards, settings(ema=0.3, epochs=2), STILL))
+    finally:
+        hook.remove()
+    assert len(seen) == 1 + 6
+    average = seen[0]
     for step, now in enumerate(seen[1:], start=1):
         decay = min(0.3, 1 - step ** (-2 / 3)) if step > 1 else 0.0  # timm's warm-up
-        average = average * decay + now[name] * (1 - decay)
+        average = average * decay + now * (1 - decay)
     torch.testing.assert_close(kept[name], average)
-    assert not torch.equal(kept[name], seen[-1][name])
+    assert not torch.equal(kept[name], seen[-1])
 
 
 def test_the_best_epoch_is_kept_where_asked_for(shards, monkeypatch):
@@ -168,3 +167,40 @@ def test_the_network_computes_in_the_layout_asked_for(shards, monkeypatch, chann
     for images in training_images:
         assert images.is_contiguous(memory_format=torch.channels_last) == channels_last
         assert images.is_contiguous() != channels_last
+
+
+def test_the_rate_rises_then_falls_to_zero():
+    cosine = settings(lr=1.0, warmup=0.1, schedule="cosine")
+    rates = [learning_rate(cosine, step, 100) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1) and rates[9] == pytest.approx(1.0)
+    assert rates[10] == pytest.approx(1.0) and 0 < rates[99] < 0.001
+    assert rates[55] == pytest.approx(0.5)
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def make_steps(state: TrainingState, samples: ShardReader, numbers: range) -> None:
+    state.begin_epoch()
+    for number in numbers:
+        rows = np.arange(8 * number, 8 * number + 8)
+        drawn = draw(QUICK.augment, 8, np.random.default_rng(number))
+        for batch in samples.batches([rows]):
+            state.make_step(batch, drawn, 8, 1e-3)
+
+
+def test_what_is_written_down_at_any_step_is_all_of_the_state(shards):
+    """Nothing has fetched a loss before; steps after `restore` are those that were made."""
+    options = {"ema": 0.9, "epochs": 2}
+    whole, halves = state_of(shards, **options), state_of(shards, **options)
+    with ShardReader(shards, "train", attributes=MODEL_ORDER) as samples:
+        make_steps(whole, samples, range(4))
+        make_steps(halves, samples, range(2))
+        snapshot = halves.dump()
+        assert snapshot.facts["step"] == 2 and snapshot.facts["loss_sum"] > 0
+        resumed = state_of(shards, seed=99, **options)
+        resumed.settings = halves.settings
+        resumed.restore(snapshot)
+        make_steps(resumed, samples, range(2, 4))
+    (tensors, facts), (expected, expected_facts) = resumed.dump(), whole.dump()
+    assert facts == expected_facts
+    assert tensors.keys() == expected.keys()
+    assert all(torch.equal(tensors[name], expected[name]) for name in tensors)
