@@ -10,7 +10,6 @@ def train(params: ParamsFile = PARAMS) -> None:
     network), history.csv (losses of each epoch) and speed.csv (images a second). A run that was
     killed goes on from its last checkpoint; under torchrun it uses all processes.
     """
-
     import timm
     import torch
 
