@@ -4,17 +4,14 @@ import json
 
 import datasets
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset import raw_writer
-from pipeline.dataset.raw import SCHEMA, raw_files, read_labels
-from pipeline.dataset.raw_index import read_source
+from pipeline.dataset.raw import SCHEMA, read_labels
 from pipeline.dataset.raw_writer import write_raw
 from pipeline.errors import PipelineError
-from pipeline.files import sha256_of
 from pipeline.sources.synthetic.source import SyntheticSource
 from tests.support.project import COUNTS
 
@@ -27,32 +24,6 @@ def test_the_hub_library_opens_it_with_pictures(raw, tmp_path):
     assert isinstance(loaded.features["image"], datasets.Image)
     assert loaded[0]["image"].size == (178, 218)
     assert len(loaded) == COUNTS["test"]
-
-
-def test_source_json_tells_counts_and_hashes(raw):
-    record = read_source(raw)
-    assert record.counts == COUNTS
-    for name, file in record.files.items():
-        assert sha256_of(raw / name) == file.sha256
-        assert pq.read_metadata(raw / name).num_rows == file.rows
-    assert record.licence
-
-
-def test_same_seed_same_bytes(raw, tmp_path):
-    write_raw(SyntheticSource(**COUNTS, seed=3, workers=1), tmp_path / "again")
-    assert read_source(tmp_path / "again") == read_source(raw)
-
-
-def test_files_and_row_groups_are_cut_in_order(raw, tmp_path, monkeypatch):
-    monkeypatch.setattr(raw_writer, "ROWS_PER_FILE", 20)
-    monkeypatch.setattr(raw_writer, "ROWS_PER_GROUP", 8)
-    write_raw(SyntheticSource(**COUNTS, seed=3, workers=1), tmp_path / "cut")
-    files = raw_files(tmp_path / "cut")
-    assert [len(paths) for paths in files.values()] == [3, 1, 1]
-    assert files["train"][2].name == "train-00002-of-00003.parquet"
-    assert pq.ParquetFile(files["train"][0]).num_row_groups == 3
-    whole = pq.read_table(raw_files(raw)["train"][0])
-    assert pa.concat_tables(map(pq.read_table, files["train"])).equals(whole)
 
 
 def test_labels_are_read_without_the_images(raw, tmp_path, monkeypatch):
@@ -95,17 +66,6 @@ def test_a_missing_column_and_a_broken_file_are_named(raw, tmp_path):
     path.write_bytes(b"PAR1 but no more")
     with pytest.raises(PipelineError, match="is not a readable parquet file"):
         read_labels(tmp_path)
-
-
-def test_nothing_is_left_when_a_source_fails(tmp_path):
-    class Failing(SyntheticSource):
-        def batches(self, split):
-            yield from super().batches(split)
-            raise PipelineError("the disk caught fire")
-
-    with pytest.raises(PipelineError, match="fire"):
-        write_raw(Failing(4, 4, 4, seed=0, workers=1), tmp_path / "raw")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_schema_is_the_hubs():

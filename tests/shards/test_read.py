@@ -9,8 +9,6 @@ from collections import Counter
 import numpy as np
 import pytest
 import simplejpeg
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset.codec import BadImage, decode_crop
@@ -43,30 +41,6 @@ def test_labels_and_identities_are_those_of_the_raw_files(raw, shards):
         with ShardReader(shards, split) as reader:
             assert (reader.labels == labels.attributes).all()
             assert (reader.celeb_id == labels.celeb_id).all()
-
-
-def test_an_order_depends_on_seed_and_epoch_alone():
-    assert (epoch_order(100, 1, 2) == epoch_order(100, 1, 2)).all()
-    assert (epoch_order(100, 1, 2) != epoch_order(100, 1, 3)).any()
-    assert sorted(epoch_order(100, 1, 2)) == list(range(100))
-
-
-@given(st.integers(1, 300), st.integers(1, 70), st.integers(1, 9))
-def test_a_cut_gives_every_sample_to_one_rank_and_every_rank_as_many_steps(samples, size, world):
-    order = epoch_order(samples, 1, 0)
-    if world > min(samples, size):
-        with pytest.raises(PipelineError, match=f"{world} processes cannot share"):
-            cut(order, size, 0, world)
-        return
-    ranks = [cut(order, size, rank, world) for rank in range(world)]
-    batches = [np.concatenate(parts) for parts in zip(*ranks, strict=True)]
-    assert np.concatenate(batches).tolist() == order.tolist()
-    for parts in zip(*ranks, strict=True):
-        lengths = [len(part) for part in parts]
-        assert min(lengths) > 0 and max(lengths) - min(lengths) <= 1
-    assert {len(batch) for batch in batches[:-1]} <= {size}
-    assert len(batches[-1]) < size + world
-    assert [len(b) for b in cut(order, size)[:-1]] == [size] * (-(-samples // size) - 1)
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 5, 8])

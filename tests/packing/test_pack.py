@@ -1,0 +1,107 @@
+"""What a worker does: one shard packed, its mark, and how little it needs."""
+
+import subprocess
+import sys
+import tarfile
+import zipfile
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import simplejpeg
+
+from pipeline.dataset.codec import CropSettings
+from pipeline.dataset.keys import key_of
+from pipeline.dataset.raw_writer import write_raw
+from pipeline.errors import PipelineError
+from pipeline.packing.pack import is_packed, pack_shard
+from pipeline.packing.plan import ShardSettings, plan_shards
+from pipeline.packing.write import write_shards
+from pipeline.sources.folder.source import FolderSource
+from tests.support.project import CELEBA_SAMPLE, ROOT, real_sample
+from tests.support.shards import SETTINGS
+
+
+def test_members_are_plain_sorted_and_dated_zero(shards):
+    for path in shards.glob("*.tar"):
+        with tarfile.open(path) as tar:
+            members = tar.getmembers()
+        names = [member.name for member in members]
+        assert names == sorted(names)
+        assert [n.rpartition(".")[2] for n in names] == ["jpg", "json"] * (len(names) // 2)
+        assert {(m.mtime, m.uid, m.gid, m.mode, m.uname) for m in members} == {(0, 0, 0, 0o644, "")}
+
+
+def test_a_second_run_packs_only_what_is_missing_or_wrong(raw, tmp_path, monkeypatch):
+    tasks = plan_shards(raw, tmp_path, SETTINGS)
+    for task in tasks[:3]:
+        assert pack_shard(task).samples == task.last - task.first
+        assert is_packed(task)
+    damaged = tmp_path / tasks[1].name
+    data = bytearray(damaged.read_bytes())
+    data[700] ^= 1
+    damaged.write_bytes(data)
+    assert [is_packed(task) for task in tasks] == [True, False, True, False, False]
+
+
+def test_labels_without_images_say_what_is_missing(celeba, tmp_path):
+    (celeba / "Img/img_align_celeba.zip").unlink()
+    write_raw(FolderSource(celeba), tmp_path / "raw")
+    with pytest.raises(PipelineError, match=r"put img_align_celeba\.zip beside"):
+        write_shards(tmp_path / "raw", tmp_path / "shards", SETTINGS, workers=1)
+
+
+def test_a_key_that_webdataset_would_cut_is_refused(raw, tmp_path, monkeypatch):
+    with pytest.raises(PipelineError, match="cannot be a sample's key"):
+        key_of("photo.of.me.jpg")
+
+
+PEAK = """
+import sys
+from pathlib import Path
+def peak():
+    status = Path("/proc/self/status")  # there is none on macOS
+    text = status.read_text() if status.exists() else "VmHWM: 0"
+    return int(text.split("VmHWM:")[1].split()[0]) / 1024
+import numpy, pyarrow.parquet, simplejpeg
+libraries = peak()
+from pipeline.dataset.codec import CropSettings
+from pipeline.packing.pack import pack_shard
+from pipeline.packing.plan import ShardSettings
+from pipeline.packing.plan import plan_shards
+raw, folder = map(Path, sys.argv[1:])
+for task in plan_shards(raw, folder, ShardSettings(CropSettings(178), 20)):
+    assert pack_shard(task).samples
+print(libraries, peak(), *sys.modules)
+"""
+"""Prints the peak memory of a worker, MB: with its libraries alone, and when it has packed."""
+
+
+def test_a_worker_imports_little_and_needs_little_memory(raw, tmp_path):
+    libraries, peak, *loaded = subprocess.run(
+        [sys.executable, "-c", PEAK, raw, tmp_path],
+        capture_output=True, text=True, cwd=ROOT, check=True,
+    ).stdout.split()  # fmt: skip
+    heavy = {"torch", "webdataset", "matplotlib", "pydantic", "typer", "pandas", "pyarrow.compute"}
+    assert not heavy & set(loaded)
+    # How much of a library is held differs from machine to machine, what is added to it does not.
+    assert float(peak) - float(libraries) < 40
+    assert float(peak) < 150
+
+
+@real_sample
+def test_real_crops_are_rows_20_to_197_of_the_original(tmp_path):
+    write_raw(FolderSource(CELEBA_SAMPLE), tmp_path / "raw")
+    write_shards(tmp_path / "raw", tmp_path / "shards", ShardSettings(CropSettings(178, 95), 1000))
+    archive = zipfile.ZipFile(CELEBA_SAMPLE / "Img/img_align_celeba.zip")
+    members = {name.rpartition("/")[2]: name for name in archive.namelist()}
+    differences = []
+    for row in pq.read_table(tmp_path / "shards/index.parquet").to_pylist()[::20]:
+        with (tmp_path / "shards" / row["shard"]).open("rb") as file:
+            file.seek(row["offset"])
+            crop = simplejpeg.decode_jpeg(file.read(row["length"]))
+        original = simplejpeg.decode_jpeg(archive.read(members[f"{row['key']}.jpg"]))
+        differences.append(np.abs(crop.astype(int) - original[20:198]).mean())
+    assert len(differences) == 300
+    print(f"mean absolute difference {np.mean(differences):.4f}, largest {np.max(differences):.4f}")
+    assert np.mean(differences) < 1.5 and np.max(differences) < 4

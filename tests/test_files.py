@@ -1,0 +1,74 @@
+"""Files and folders that appear whole or not at all."""
+
+import json
+
+import pytest
+from upath import UPath
+
+from pipeline.errors import PipelineError
+from pipeline.files import (
+    cache_folder,
+    is_remote,
+    new_directory,
+    new_file,
+    sha256_of,
+    write_csv,
+    write_json,
+)
+
+
+def test_a_file_replaces_the_old_one_when_the_block_ends_well(tmp_path):
+    path = tmp_path / "made/on/the/way.txt"
+    for text in ("old", "new"):
+        with new_file(path) as partial:
+            partial.write_text(text)
+            assert partial.parent == path.parent  # so that the rename stays on one disk
+        assert path.read_text() == text
+    with pytest.raises(ZeroDivisionError), new_file(path) as partial:
+        partial.write_text("half")
+        raise ZeroDivisionError
+    assert [p.name for p in path.parent.iterdir()] == ["way.txt"] and path.read_text() == "new"
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/old").touch()
+    with pytest.raises(ZeroDivisionError), new_directory(tmp_path / "out") as partial:
+        (partial / "new").touch()
+        raise ZeroDivisionError
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["old"]
+    with new_directory(tmp_path / "out") as partial:
+        (partial / "new").touch()
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["new"]
+    assert [p.name for p in tmp_path.iterdir()] == ["out"] or (tmp_path / "cache").exists()
+
+
+def test_only_what_cannot_be_opened_by_name_is_remote(tmp_path):
+    assert not is_remote(tmp_path) and not is_remote(UPath(tmp_path))
+    assert is_remote(UPath("memory://shards"))
+    with new_file(UPath("memory://files/a.txt")) as partial:
+        partial.write_text("there")
+    assert UPath("memory://files/a.txt").read_text() == "there"
+
+
+def test_tables_and_json_have_one_form(tmp_path):
+    write_csv(tmp_path / "a.csv", [{"name": "x", "value": 1 / 3}, {"name": "y", "value": None}])
+    assert (tmp_path / "a.csv").read_bytes() == b"name,value\nx,0.333333\ny,\n"
+    write_csv(tmp_path / "b.csv", [], ["name"])
+    assert (tmp_path / "b.csv").read_bytes() == b"name\n"
+    write_json(tmp_path / "a.json", {"b": 1, "a": [0.5]})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"b": 1, "a": [0.5]}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", float("nan"))
+    assert len(sha256_of(tmp_path / "a.json")) == 64
+
+
+def test_the_cache_is_the_users_and_a_cache_that_cannot_be_made_is_a_sentence(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "mine"))
+    assert cache_folder("indexes") == tmp_path / "mine/face-attributes/indexes"
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(PipelineError, match="set XDG_CACHE_HOME to a folder"):
+        cache_folder("indexes")
