@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,26 +30,51 @@ def _beside(path: Path) -> Path:
 def new_file(path: Path) -> Iterator[Path]:
     """A temporary path on this disk that becomes `path` when the block ends well, or vanishes.
 
-    Behind an fsspec URL (`path` is a UPath) the file is put whole at the end.
+    A link is followed, what it points to is replaced. Behind an fsspec URL (`path` is a UPath) the
+    file is put whole at the end; a device or a pipe, which cannot be replaced, gets the bytes at
+    the end. Raises PipelineError where `path` is a folder.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    remote = path.fs if is_remote(path) else None  # type: ignore[attr-defined]
-    partial = Path(tempfile.mkdtemp(), path.name) if remote else _beside(path)
-    try:
-        yield partial
-        if remote:
-            remote.put_file(str(partial), str(path.path))  # type: ignore[attr-defined]
-        else:
+    if not is_remote(path) and not _is_stream(path):
+        path = Path(os.path.realpath(path))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = _beside(path)
+        try:
+            yield partial
             os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-        if remote:
-            partial.parent.rmdir()
+        finally:
+            partial.unlink(missing_ok=True)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        partial = Path(folder, path.name)
+        yield partial
+        if is_remote(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.fs.put_file(str(partial), str(path.path))  # type: ignore[attr-defined]
+        else:
+            with partial.open("rb") as data, path.open("ab") as stream:
+                shutil.copyfileobj(data, stream)
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether it is a device, a pipe or the like. Raises PipelineError where it is a folder."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return False
+    if stat.S_ISDIR(mode):
+        raise PipelineError(f"{path} is a folder; name a file.")
+    # An open file of this process may be a regular one, and must not be replaced under it.
+    opened = path.absolute().as_posix().startswith(("/dev/std", "/dev/fd/", "/proc/"))
+    return opened or not stat.S_ISREG(mode)
 
 
 @contextmanager
 def new_directory(path: Path) -> Iterator[Path]:
-    """A temporary folder that replaces `path` when the block ends well, and vanishes otherwise."""
+    """A temporary folder that replaces `path` when the block ends well, and vanishes otherwise.
+
+    A link is followed: the folder that it points to is replaced.
+    """
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _beside(path)
     shutil.rmtree(partial, ignore_errors=True)

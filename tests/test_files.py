@@ -1,6 +1,8 @@
 """Files and folders that appear whole or not at all."""
 
 import json
+import os
+import threading
 
 import pytest
 from upath import UPath
@@ -72,3 +74,37 @@ def test_the_cache_is_the_users_and_a_cache_that_cannot_be_made_is_a_sentence(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(PipelineError, match="set XDG_CACHE_HOME to a folder"):
         cache_folder("indexes")
+
+
+def test_a_link_is_followed_and_stays_a_link(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk/target.csv").write_text("old")
+    (tmp_path / "link.csv").symlink_to("disk/target.csv")
+    with new_file(tmp_path / "link.csv") as partial:
+        partial.write_text("new")
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "disk/target.csv").read_text() == "new"
+    (tmp_path / "out").symlink_to("disk")
+    with new_directory(tmp_path / "out") as partial:
+        (partial / "new").touch()
+    assert (tmp_path / "out").is_symlink()
+    assert [p.name for p in (tmp_path / "disk").iterdir()] == ["new"]
+
+
+def test_a_pipe_gets_the_bytes_and_stays_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    read: list[bytes] = []
+    for name in ("pipe", "link"):
+        reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_bytes()))
+        reader.start()
+        with new_file(tmp_path / name) as partial:
+            partial.write_bytes(b"through")
+        reader.join(10)
+        assert read.pop() == b"through" and (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(PipelineError, match="is a folder; name a file"), new_file(tmp_path):
+        pass

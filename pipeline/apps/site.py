@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.errors import PipelineError
-from pipeline.files import cache_folder, new_directory
+from pipeline.files import cache_folder, new_directory, write_json
 
 PAGE: Final = Path(__file__).with_name("page")
 
@@ -24,6 +24,9 @@ HEADERS: Final = {
     " img-src 'self' blob:; worker-src 'self' blob:; object-src 'none'",
 }
 """What a host should send with every file."""
+
+MARKER: Final = "face-attributes-site.json"
+"""In a built site: the names of the files that `build` wrote."""
 
 _PACKAGE: Final = "onnxruntime-web"
 
@@ -45,15 +48,17 @@ RUNTIME: Final = {
 def build(model: Path, site: Path) -> dict[str, int]:
     """Write the demo of an exported ONNX file, whose card lies beside it, as the folder `site`.
 
-    An earlier site is replaced. Returns the bytes of each part. Raises PipelineError where the
-    model or its card is missing, `site` holds something else, or npm does not deliver.
+    Of an earlier site the files that `build` wrote are replaced, and no other. Returns the bytes of
+    each part. Raises PipelineError where the model or its card is missing, `site` is a folder of
+    something else, or npm does not deliver.
     """
     read_card(model)
     site = site.resolve()
-    if site.exists() and not _replaceable(site):
-        raise PipelineError(f"{site} holds something other than a site; choose another folder.")
+    earlier = _files_of(site)
     runtime = _runtime()
-    with new_directory(site) as partial:
+    site.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=site.parent, prefix=f".{site.name}.") as folder:
+        partial = Path(folder)
         from_npm = shutil.ignore_patterns("package*.json", "node_modules")
         shutil.copytree(PAGE, partial, ignore=from_npm, dirs_exist_ok=True)
         shutil.copytree(runtime, partial / "ort")
@@ -63,7 +68,15 @@ def build(model: Path, site: Path) -> dict[str, int]:
         # Hosts such as Netlify and Cloudflare Pages read it.
         lines = ["/*", *(f"  {name}: {value}" for name, value in HEADERS.items())]
         (partial / "_headers").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        return _bytes_by_part(partial)
+        names = sorted(p.relative_to(partial).as_posix() for p in partial.rglob("*") if p.is_file())
+        write_json(partial / MARKER, names)
+        sizes = _bytes_by_part(partial)
+        for name in earlier - set(names):
+            (site / name).unlink(missing_ok=True)
+        for name in (MARKER, *names):  # the marker first: what it names is ours, whole or not
+            (site / name).parent.mkdir(parents=True, exist_ok=True)
+            (partial / name).replace(site / name)
+    return sizes
 
 
 def read_card(model: Path) -> dict[str, Any]:
@@ -82,10 +95,22 @@ def read_card(model: Path) -> dict[str, Any]:
     return card
 
 
-def _replaceable(folder: Path) -> bool:
-    """Whether a folder is empty, or holds what `build` wrote."""
-    return folder.is_dir() and (
-        not any(folder.iterdir()) or (folder / "model/model.onnx").is_file()
+def _files_of(site: Path) -> set[str]:
+    """What an earlier `build` wrote there, by its marker; nothing where the folder is empty.
+
+    Raises PipelineError for any other folder, for a file, and for a marker that leads elsewhere.
+    """
+    if not site.exists() or (site.is_dir() and not any(site.iterdir())):
+        return set()
+    try:
+        names = json.loads((site / MARKER).read_text(encoding="utf-8"))
+        inside = all(name == (site / name).relative_to(site).as_posix() for name in names)
+        if inside and not any(".." in Path(name).parts for name in names):
+            return set(names)
+    except (OSError, ValueError, TypeError):
+        pass
+    raise PipelineError(
+        f"{site} holds something other than a site of this command; choose another folder."
     )
 
 

@@ -25,7 +25,10 @@ def predict(
     ] = False,
     csv: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the probabilities, one row per image."),
+        typer.Option(
+            metavar="FILE",
+            help="Write the probabilities, one row per image; - is standard output.",
+        ),
     ] = None,
 ) -> None:
     """Name the attributes of upright, aligned portraits of any size and common format.
@@ -45,6 +48,10 @@ def predict(
     from pipeline.files import new_file
 
     warnings.filterwarnings("ignore", module="PIL")  # of odd metadata and large pictures
+    to_stdout = csv == Path("-")
+    if to_stdout and as_json:
+        raise PipelineError("--json and --csv - both write to standard output; choose one.")
+    csv = Path("/dev/stdout") if to_stdout else csv
     paths = find_images(images)
     predictor = open_predictor(model or _default_model())
     failed = 0
@@ -68,7 +75,7 @@ def predict(
                 print(json.dumps({"file": str(path), "present": held, "probabilities": values}))
             elif csv is None:
                 print(path, *by_region(held, answer), sep="\n")
-    if csv is not None and not as_json:
+    if csv is not None and not as_json and not to_stdout:
         print(f"{csv}: {len(paths) - failed:,} images")
     if failed:
         print(f"error: {failed:,} of {len(paths):,} files gave no prediction.", file=sys.stderr)

@@ -127,3 +127,28 @@ def test_an_onnx_file_is_run_without_torch(onnx_file: Path, faces: Path) -> None
     loaded = set(done.stdout.rpartition("MODULES ")[2].split())
     assert "onnxruntime" in loaded
     assert not {"torch", "timm", "onnx", "coremltools", "pyarrow", "matplotlib"} & loaded
+
+
+@pytest.mark.skipif(not Path("/bin/bash").exists(), reason="needs bash for >( )")
+def test_probabilities_go_to_standard_output_and_through_pipes(
+    onnx_file: Path, faces: Path, tmp_path: Path
+) -> None:
+    predict = f"{sys.executable} -m stages predict --model {onnx_file} {faces / '000000.jpg'} --csv"
+    for command in (
+        f"{predict} -",
+        f"{predict} - | cat",
+        f"{predict} /dev/stdout | grep 000000",
+        f"{predict} >(cat > {tmp_path}/through.csv); wait $!",
+        f"{predict} - > {tmp_path}/redirected.csv",
+    ):
+        done = subprocess.run(
+            ["/bin/bash", "-c", f"set -o pipefail; {command}"],
+            capture_output=True, text=True, cwd=ROOT,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, ""), command
+        if "tmp" not in command.partition("--csv")[2]:
+            assert "000000.jpg,0." in done.stdout
+    for name in ("through.csv", "redirected.csv"):
+        lines = (tmp_path / name).read_text().splitlines()
+        assert lines[0].startswith("file,") and len(lines) == 2
+    assert Path("/dev/stdout").is_symlink()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.apps import site
+from pipeline.errors import PipelineError
 from tests.support.demo_site import build
 from tests.support.project import ROOT
 
@@ -112,3 +113,45 @@ def test_the_command_serves_until_it_is_interrupted(cache: Path, work: Path) -> 
         running.send_signal(signal.SIGINT)
         assert running.wait(timeout=20) == 0
         assert running.stdout.read() == ""
+
+
+def test_a_rebuilt_site_loses_its_own_old_files_and_no_other(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = tmp_path / "runtime"
+    runtime.mkdir()
+    for name in (name for row in site.RUNTIME.values() for name in row):
+        (runtime / name).write_text("x")
+    monkeypatch.setattr(site, "_runtime", lambda: runtime)
+    out = tmp_path / "public"
+    site.build(MODEL, out)
+    first = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert "index.html" in first and "model/model.onnx" in first
+    (out / ".git").mkdir()
+    (out / ".git/HEAD").write_text("ref")
+    (out / "CNAME").write_text("example.org")
+    old = out / "old.js"
+    old.write_text("of an earlier version")
+    marker = out / site.MARKER
+    marker.write_text(json.dumps([*json.loads(marker.read_text()), "old.js"]))
+    (out / "index.html").write_text("changed by hand")
+    site.build(MODEL, out)
+    assert not old.exists()
+    assert (out / "CNAME").read_text() == "example.org" and (out / ".git/HEAD").exists()
+    assert (out / "index.html").read_bytes() == (site.PAGE / "index.html").read_bytes()
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".public")] == []
+
+
+@pytest.mark.parametrize("names", [None, '["../mine.txt"]', '["/etc/hosts"]', '{"a": ', "[3]"])
+def test_a_folder_of_another_kind_is_left_alone(
+    work: Path, tmp_path: Path, names: str | None
+) -> None:
+    out = tmp_path / "other"
+    (out / "model").mkdir(parents=True)
+    (out / "model/model.onnx").write_text("mine")
+    (tmp_path / "mine.txt").write_text("mine")
+    if names:
+        (out / site.MARKER).write_text(names)
+    with pytest.raises(PipelineError, match="choose another folder"):
+        site.build(MODEL, out)
+    assert (out / "model/model.onnx").read_text() == (tmp_path / "mine.txt").read_text() == "mine"
