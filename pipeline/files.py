@@ -118,7 +118,13 @@ def cache_folder(name: str) -> Path:
 
     Raises PipelineError where it cannot be made.
     """
-    folder = user_cache_path("face-attributes") / name
+    try:
+        folder = user_cache_path("face-attributes") / name
+    except RuntimeError:
+        raise PipelineError(
+            "This user has no home folder for the cache; set XDG_CACHE_HOME to a folder that can"
+            " be written."
+        ) from None
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -108,3 +108,10 @@ def test_a_pipe_gets_the_bytes_and_stays_a_pipe(tmp_path):
 def test_a_folder_is_no_file(tmp_path):
     with pytest.raises(PipelineError, match="is a folder; name a file"), new_file(tmp_path):
         pass
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # what Python does without one
+    with pytest.raises(PipelineError, match=r"no home folder .* set XDG_CACHE_HOME"):
+        cache_folder("indexes")

@@ -9,6 +9,7 @@ parsed at once by Arrow. Where neither fits, or the values are odd, the file is 
 by the plain parser below, which accepts what the others do and names the line at fault.
 """
 
+import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +105,8 @@ def align(
 ) -> np.ndarray:
     """Reorder `values`, keyed by `other_names` from `path`, into the order of `names`.
 
-    An image that `path` does not list gets `default`; without one it is a PipelineError.
+    An image that `path` does not list gets `default`. Without one both must list the same images,
+    else a PipelineError says how many each has, and the first that is in one alone.
     """
     if names.equals(other_names):
         return values
@@ -116,13 +118,21 @@ def align(
             f"{path} does not list {first} and {pc.sum(missing).as_py() - 1:,} other images"
             " of list_attr_celeba; the two files belong to different sets."
         )
+    if default is None and len(other_names) > len(names):
+        strangers = other_names.filter(pc.invert(pc.is_in(other_names, value_set=names)))
+        first = ", ".join(strangers[:3].to_pylist())
+        raise PipelineError(
+            f"{path} lists {len(other_names):,} images and list_attr_celeba {len(names):,}:"
+            f" {first}{', ...' if strangers[3:] else ''} have no labels; one of the two is cut"
+            " short or belongs to another set, get it again."
+        )
     result = np.append(values, default if default is not None else 0)
     return result[position.fill_null(len(values)).to_numpy()]
 
 
 def _read_text(path: Path) -> _Text:
     try:
-        data = path.read_bytes()
+        data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     except OSError as error:
         raise PipelineError(f"{path} cannot be read: {error.strerror}.") from error
     nul = data.find(b"\0")

@@ -92,8 +92,12 @@ class FolderSource:
         return (
             f"{self.root}: {sum(self.counts.values()):,} images listed"
             f" ({official} of {len(self._annotations)} annotation files are the official ones,"
-            f" byte for byte), {images}."
+            f" byte for byte), {images}{self._without_identity()}."
         )
+
+    def _without_identity(self) -> str:
+        missing = int((self._celeb_id < 0).sum())
+        return f"; the identity of {missing:,} is not known" if missing else ""
 
     def labels(self) -> dict[str, Labels]:
         """The labels of every split, straight from the annotation files."""

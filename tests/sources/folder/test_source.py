@@ -192,3 +192,37 @@ def test_the_real_sample_keeps_its_bytes_and_labels(tmp_path):
                 assert row["image"]["bytes"] == archive.read(members[name])
             seen += 1
     assert seen == len(truth) == 6000
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Anno/list_attr_celeba.txt", "Anno/identity_CelebA.txt", "Eval/list_eval_partition.txt"],
+)
+def test_a_byte_order_mark_changes_nothing(celeba, name):
+    plain = FolderSource(celeba)
+    path = celeba / name
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    marked = FolderSource(celeba)
+    assert marked.counts == plain.counts
+    for split, labels in marked.labels().items():
+        assert (labels.attributes == plain.labels()[split].attributes).all()
+        assert (labels.celeb_id == plain.labels()[split].celeb_id).all()
+    assert "not known" not in marked.found()
+
+
+def test_identities_that_are_not_known_are_counted(celeba):
+    path = celeba / "Anno/identity_CelebA.txt"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[5:]))
+    assert FolderSource(celeba).found().endswith("; the identity of 5 is not known.")
+
+
+def test_a_label_file_cut_at_a_line_end_is_not_half_a_dataset(celeba):
+    path = celeba / "Anno/list_attr_celeba.txt"
+    count, *lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:41]))  # no count line to tell, names and 40 images
+    with pytest.raises(PipelineError) as refused:
+        FolderSource(celeba)
+    message = str(refused.value)
+    assert "lists 84 images and list_attr_celeba 40: 000041.jpg, 000042.jpg, 000043.jpg, ..." in (
+        message
+    )
