@@ -218,7 +218,7 @@ def test_identities_that_are_not_known_are_counted(celeba):
 
 def test_a_label_file_cut_at_a_line_end_is_not_half_a_dataset(celeba):
     path = celeba / "Anno/list_attr_celeba.txt"
-    count, *lines = path.read_bytes().splitlines(keepends=True)
+    _, *lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:41]))  # no count line to tell, names and 40 images
     with pytest.raises(PipelineError) as refused:
         FolderSource(celeba)
