@@ -5,7 +5,7 @@ from typing import Annotated, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from pipeline.errors import one_line
+from pipeline.errors import PipelineError, one_line
 
 LARGEST_RECORD: Final = 100 << 20
 """Bytes read at most of one file."""
@@ -29,6 +29,23 @@ def load_record(kind: type[Kind], path: Path) -> Kind:
     if size > LARGEST_RECORD:
         raise ValueError(f"it has {size:,} bytes")
     return kind.model_validate_json(path.read_bytes())
+
+
+def read_record(kind: type[Kind], path: Path, command: str) -> Kind:
+    """The record in a file that `pipeline COMMAND` writes.
+
+    Raises PipelineError where it is missing or damaged.
+    """
+    try:
+        return load_record(kind, path)
+    except FileNotFoundError:
+        raise PipelineError(
+            f"{path.parent} holds no {path.name}; run `pipeline {command}` first."
+        ) from None
+    except ValueError as error:
+        raise PipelineError(
+            f"{path} is damaged ({what_is_wrong(error)}); run `pipeline {command}` again."
+        ) from error
 
 
 def what_is_wrong(error: ValueError) -> str:

@@ -3,7 +3,8 @@
 import pytest
 
 from pipeline import records
-from pipeline.records import Count, Record, load_record, what_is_wrong
+from pipeline.errors import PipelineError
+from pipeline.records import Count, Record, load_record, read_record, what_is_wrong
 
 
 class Inner(Record):
@@ -42,3 +43,13 @@ def test_a_file_beyond_the_bound_is_not_read(tmp_path, monkeypatch):
     (tmp_path / "a.json").write_text('{"inner": []}')
     with pytest.raises(ValueError, match="it has 13 bytes"):
         load_record(Outer, tmp_path / "a.json")
+
+
+def test_what_is_missing_or_damaged_names_the_command(tmp_path):
+    with pytest.raises(PipelineError, match=r"holds no a\.json; run `pipeline shard` first"):
+        read_record(Outer, tmp_path / "a.json", "shard")
+    (tmp_path / "a.json").write_text("{}")
+    with pytest.raises(
+        PipelineError, match=r"\(inner: Field required\); run `pipeline shard` again"
+    ):
+        read_record(Outer, tmp_path / "a.json", "shard")

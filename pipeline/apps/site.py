@@ -71,6 +71,10 @@ def build(model: Path, site: Path) -> dict[str, int]:
         names = sorted(p.relative_to(partial).as_posix() for p in partial.rglob("*") if p.is_file())
         write_json(partial / MARKER, names)
         sizes = _bytes_by_part(partial)
+        if foreign := [n for n in names if n not in earlier and (site / n).exists()]:
+            raise PipelineError(
+                f"{site / foreign[0]} is not of an earlier site; move it away first."
+            )
         for name in earlier - set(names):
             (site / name).unlink(missing_ok=True)
         for name in (MARKER, *names):  # the marker first: what it names is ours, whole or not
@@ -105,12 +109,12 @@ def _files_of(site: Path) -> set[str]:
     try:
         names = json.loads((site / MARKER).read_text(encoding="utf-8"))
         inside = all(name == (site / name).relative_to(site).as_posix() for name in names)
-        if inside and not any(".." in Path(name).parts for name in names):
+        if isinstance(names, list) and inside and not any(".." in Path(n).parts for n in names):
             return set(names)
     except (OSError, ValueError, TypeError):
         pass
     raise PipelineError(
-        f"{site} holds something other than a site of this command; choose another folder."
+        f"{site} is not empty and holds no site that {MARKER} describes; choose another folder."
     )
 
 

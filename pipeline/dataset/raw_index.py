@@ -5,8 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import JsonValue, StringConstraints, model_validator
 
-from pipeline.errors import PipelineError
-from pipeline.records import Count, Record, Split, load_record, what_is_wrong
+from pipeline.records import Count, Record, Split, read_record
 
 RawName = Annotated[str, StringConstraints(pattern=r"^[a-z]+-\d{5}-of-\d{5}\.parquet$")]
 
@@ -58,14 +57,4 @@ class RawIndex(Record):
 
 def read_source(folder: Path) -> RawIndex:
     """The content of `source.json`. Raises PipelineError where it is missing or damaged."""
-    path = folder / "source.json"
-    try:
-        return load_record(RawIndex, path)
-    except FileNotFoundError:
-        raise PipelineError(
-            f"{folder} holds no source.json; run `pipeline download` first."
-        ) from None
-    except ValueError as error:
-        raise PipelineError(
-            f"{path} is damaged ({what_is_wrong(error)}); run `pipeline download` again."
-        ) from error
+    return read_record(RawIndex, folder / "source.json", "download")

@@ -22,7 +22,7 @@ from pipeline.attributes import MODEL_ORDER, REGIONS
 from pipeline.errors import PipelineError
 from pipeline.files import new_file, write_json
 from pipeline.params import Params
-from pipeline.records import Count, Record, load_record, what_is_wrong
+from pipeline.records import Count, Record, read_record
 
 
 @dataclass(frozen=True)
@@ -299,14 +299,7 @@ def load_model(folder: Path) -> tuple[FaceAttributes, ModelDescription]:
 
     Raises PipelineError where a file is missing, damaged or belongs to another network.
     """
-    try:
-        description = load_record(ModelDescription, folder / "model.json")
-    except FileNotFoundError:
-        raise PipelineError(f"{folder} holds no model.json; run `pipeline train` first.") from None
-    except ValueError as error:
-        raise PipelineError(
-            f"{folder / 'model.json'} is damaged ({what_is_wrong(error)})."
-        ) from error
+    description = read_record(ModelDescription, folder / "model.json", "train")
     if description.attributes != list(MODEL_ORDER):
         raise PipelineError(f"{folder / 'model.json'} names other attributes than this version.")
     model = FaceAttributes(description.architecture)

@@ -83,7 +83,7 @@ def _about(index: Index, header: dict[str, Any]) -> dict[str, str]:
 
 
 def _description(index: Index) -> str:
-    return f"{str(index.provenance['description']).rstrip('.')}."
+    return f"{str(index.provenance.get('description', index.source)).rstrip('.')}."
 
 
 def _licence(index: Index) -> str:

@@ -26,7 +26,7 @@ from pipeline.errors import PipelineError
 from pipeline.files import cache_folder, is_remote, new_file
 from pipeline.progress import Progress
 from pipeline.shards.index import Index, read_index
-from pipeline.shards.sample import Sample, index_rows, pack_labels
+from pipeline.shards.sample import INDEX_SCHEMA, Sample, index_rows, pack_labels
 from pipeline.shards.tar import BLOCK, Shard
 
 IMAGES = ("jpg", "jpeg", "png", "webp")
@@ -98,7 +98,8 @@ def index_foreign(folder: Path, split: str) -> tuple[Index, pa.Table]:
             f"{folder} holds neither index.json nor {split}-*.tar; run `pipeline shard` first."
         )
     facts = [(str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns) for path in tars]
-    fingerprint = hashlib.sha256(json.dumps([split, facts]).encode()).hexdigest()
+    form = [INDEX_SCHEMA.names, list(Index.model_fields)]  # another version has another cache
+    fingerprint = hashlib.sha256(json.dumps([split, facts, form]).encode()).hexdigest()
     cached = cache_folder("indexes") / f"{fingerprint}.parquet"
     if not cached.exists():
         table = _index(folder, tars, split)

@@ -15,7 +15,7 @@ from pydantic import Field, JsonValue
 
 from pipeline.dataset.codec import CropSettings
 from pipeline.errors import PipelineError, one_line
-from pipeline.records import Count, Record, Split, load_record, what_is_wrong
+from pipeline.records import Count, Record, Split, read_record
 from pipeline.shards.sample import LeftOut
 from pipeline.shards.tar import Shard
 
@@ -54,7 +54,9 @@ class Index(Record):
     def crop_settings(self) -> CropSettings:
         """How the crops were stored. Raises PipelineError where that is not known."""
         if self.quality is None or self.format is None:
-            raise PipelineError("index.json names no format and quality of the crops.")
+            raise PipelineError(
+                "index.json names no format and quality of the crops; make it anew."
+            )
         return CropSettings(self.size, self.quality, self.format)
 
     def fingerprint(self) -> str:
@@ -64,15 +66,7 @@ class Index(Record):
 
 def read_index(folder: Path) -> Index:
     """The content of `index.json`. Raises PipelineError where it is missing or damaged."""
-    path = folder / "index.json"
-    try:
-        return load_record(Index, path)
-    except FileNotFoundError:
-        raise PipelineError(f"{folder} holds no index.json; run `pipeline shard` first.") from None
-    except ValueError as error:
-        raise PipelineError(
-            f"{path} is damaged ({what_is_wrong(error)}); run `pipeline shard` again."
-        ) from error
+    return read_record(Index, folder / "index.json", "shard")
 
 
 def read_rows(folder: Path, columns: list[str]) -> pa.Table:

@@ -1,5 +1,6 @@
 """One sample: a row of raw parquet on its way into a tar, and what the index says of it there."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -85,7 +86,7 @@ def sample_json(sample: Sample, labels: int = len(CELEBA_ORDER)) -> bytes:
         listed = ", ".join(values)
     identity = "null" if sample.celeb_id is None else sample.celeb_id
     return (
-        f'{{"attributes": [{listed}], "celeb_id": {identity}, "path": "{sample.path}"}}'
+        f'{{"attributes": [{listed}], "celeb_id": {identity}, "path": {json.dumps(sample.path)}}}'
     ).encode()
 
 

@@ -3,6 +3,7 @@
 Nothing of images is read here. Every index is taken for hostile until pydantic has looked at it.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +18,8 @@ from pipeline.records import Record, load_record
 from pipeline.shards.index import Index
 from pipeline.shards.sample import INDEX_SCHEMA
 from pipeline.verification.faults import Notes
+
+_OUR_NAME = re.compile(r"[a-z]+-\d{6,}\.tar")
 
 BESIDE = {"README.md", "croissant.json"}
 """The dataset's card, which no index lists."""
@@ -70,6 +73,12 @@ def check_index(
 def _compare_counts(index: Index, names: list[str], notes: Notes) -> None:
     if index.attributes != list(CELEBA_ORDER):
         notes.add("index.json", "attributes are not the 40 in CelebA order")
+    for shard in index.tars():
+        if not _OUR_NAME.fullmatch(shard.name) or shard.sha256 is None:
+            notes.add(
+                "index.json",
+                f"lists {shard.name}, which has another name than our shards, or no hash",
+            )
     for name, times in Counter(names).items():
         if times > 1:
             notes.add("index.json", f"lists {name} {times} times")

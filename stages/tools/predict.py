@@ -48,9 +48,9 @@ def predict(
     from pipeline.files import new_file
 
     warnings.filterwarnings("ignore", module="PIL")  # of odd metadata and large pictures
-    to_stdout = csv == Path("-")
+    to_stdout = csv in (Path("-"), Path("/dev/stdout"))
     if to_stdout and as_json:
-        raise PipelineError("--json and --csv - both write to standard output; choose one.")
+        raise PipelineError("--json and --csv both write to standard output; choose one.")
     csv = Path("/dev/stdout") if to_stdout else csv
     paths = find_images(images)
     predictor = open_predictor(model or _default_model())

@@ -134,6 +134,12 @@ def test_a_rebuilt_site_loses_its_own_old_files_and_no_other(
     old.write_text("of an earlier version")
     marker = out / site.MARKER
     marker.write_text(json.dumps([*json.loads(marker.read_text()), "old.js"]))
+    marker_names = json.loads(marker.read_text())
+    marker.write_text(json.dumps([name for name in marker_names if name != "style.css"]))
+    with pytest.raises(PipelineError, match=r"style\.css is not of an earlier site"):
+        site.build(MODEL, out)
+    assert old.exists()  # nothing was touched
+    marker.write_text(json.dumps(marker_names))
     (out / "index.html").write_text("changed by hand")
     site.build(MODEL, out)
     assert not old.exists()
@@ -142,7 +148,9 @@ def test_a_rebuilt_site_loses_its_own_old_files_and_no_other(
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".public")] == []
 
 
-@pytest.mark.parametrize("names", [None, '["../mine.txt"]', '["/etc/hosts"]', '{"a": ', "[3]"])
+@pytest.mark.parametrize(
+    "names", [None, '["../mine.txt"]', '["/etc/hosts"]', '{"a": ', "[3]", '"model"']
+)
 def test_a_folder_of_another_kind_is_left_alone(
     work: Path, tmp_path: Path, names: str | None
 ) -> None:

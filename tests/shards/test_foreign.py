@@ -240,3 +240,13 @@ def test_a_tar_cut_anywhere_is_named(tmp_path):
     refuse(tmp_path, "train-0.tar is damaged at byte")
     path.write_bytes(simplejpeg.encode_jpeg(np.zeros((64, 64, 3), np.uint8)))
     refuse(tmp_path, "train-0.tar cannot be read")
+
+
+def test_an_index_that_another_version_left_in_the_cache_is_not_taken(tmp_path, monkeypatch):
+    write_tar(tmp_path / "train-0.tar", sample("a"))
+    first = index_foreign(tmp_path, "train")
+    [cached] = (tmp_path / "cache/face-attributes/indexes").glob("*.parquet")
+    monkeypatch.setattr("pipeline.shards.foreign.INDEX_SCHEMA", pa.schema([("key", pa.string())]))
+    cached.write_bytes(b"of another form")
+    index, rows = index_foreign(tmp_path, "train")
+    assert (index, rows) == first

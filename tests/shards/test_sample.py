@@ -43,6 +43,8 @@ def test_json_has_the_labels_in_order_and_null_where_unknown():
     pairs = zip(LABELS[2].tolist(), KNOWN[2].tolist(), strict=True)
     assert partly["attributes"] == [int(v) if k else None for v, k in pairs]
     assert partly["celeb_id"] is None
+    odd = sample(0)._replace(path='a"}/b\\.jpg')
+    assert json.loads(sample_json(odd))["path"] == odd.path
 
 
 def test_the_index_has_null_where_a_label_or_an_identity_is_unknown():

@@ -275,3 +275,10 @@ def test_the_command_looks_at_the_source_of_the_params(command, shards):
     shutil.copytree(shards, "data/synthetic/shards")
     code, out, _ = command("--quick")
     assert code == 0 and out.startswith("data/synthetic: 0 images in 0 raw files and 84 crops")
+
+
+@pytest.mark.parametrize("changed", [{"name": "other/train-000000.tar"}, {"sha256": None}])
+def test_a_shard_with_another_name_or_without_a_hash_is_a_fault(copy, changed):
+    edit(copy / "index.json", lambda index: index["shards"]["train"][0].update(changed))
+    said = [str(fault) for fault in faults_of(copy, quick=True)]
+    assert any(line.startswith("index.json: lists ") and "or no hash" in line for line in said)
