@@ -9,6 +9,7 @@ import tarfile
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import simplejpeg
 import webdataset
@@ -17,7 +18,7 @@ from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset.codec import CropSettings, encode_crop
 from pipeline.errors import PipelineError
 from pipeline.shards.files import cache_folder
-from pipeline.shards.foreign import index_of
+from pipeline.shards.foreign import index_foreign, index_of
 from pipeline.shards.order import cut, epoch_order
 from pipeline.shards.read import ShardReader
 
