@@ -30,12 +30,13 @@ def _beside(path: Path) -> Path:
 def new_file(path: Path) -> Iterator[Path]:
     """A temporary path on this disk that becomes `path` when the block ends well, or vanishes.
 
-    A link is followed, what it points to is replaced. Behind an fsspec URL (`path` is a UPath) the
-    file is put whole at the end; a device or a pipe, which cannot be replaced, gets the bytes at
-    the end. Raises PipelineError where `path` is a folder.
+    A link is followed, what it points to is replaced; unless that is read-only, as in DVC's cache:
+    then the link itself is. Behind an fsspec URL (`path` is a UPath) the file is put whole at the
+    end; a device or a pipe, which cannot be replaced, gets the bytes at the end. Raises
+    PipelineError where `path` is a folder.
     """
     if not is_remote(path) and not _is_stream(path):
-        path = Path(os.path.realpath(path))
+        path = path if _is_read_only(path) else Path(os.path.realpath(path))
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = _beside(path)
         try:
@@ -53,6 +54,11 @@ def new_file(path: Path) -> Iterator[Path]:
         else:
             with partial.open("rb") as data, path.open("ab") as stream:
                 shutil.copyfileobj(data, stream)
+
+
+def _is_read_only(path: Path) -> bool:
+    """Whether nobody may write it; root could, so the mode is asked and not the system."""
+    return path.exists() and not path.stat().st_mode & 0o222
 
 
 def _is_stream(path: Path) -> bool:

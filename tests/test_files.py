@@ -91,6 +91,22 @@ def test_a_link_is_followed_and_stays_a_link(tmp_path):
     assert [p.name for p in (tmp_path / "disk").iterdir()] == ["new"]
 
 
+def test_a_link_into_the_cache_of_dvc_is_replaced_and_the_cache_is_not(tmp_path):
+    """`cache.type symlink` makes outputs links to read-only files that other revisions share."""
+    cached = tmp_path / "cache/files/md5/d3/0d4763d222bdabfb7264248c037916"
+    cached.parent.mkdir(parents=True)
+    cached.write_text("old")
+    cached.chmod(0o444)
+    out = tmp_path / "prevalence.png"
+    out.symlink_to(cached)
+
+    write_json(out, "new")
+
+    assert cached.read_text() == "old"
+    assert not out.is_symlink()
+    assert out.read_text() == '"new"\n'
+
+
 def test_a_pipe_gets_the_bytes_and_stays_a_pipe(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("pipe")
