@@ -1,6 +1,7 @@
 """`pipeline`, and `python -m stages`: the stages and the commands beside them, in one app."""
 
 import errno
+import os
 import sys
 from typing import Annotated
 
@@ -35,6 +36,13 @@ for stage in (download, stats, shard, train, evaluate, export):
     app.command(rich_help_panel="Stages, in the order of `dvc repro`")(stage)
 for command in (card, compare, demo, predict, profile, recipe, report, samples, verify):
     app.command(rich_help_panel="Beside them")(command)
+
+SPINS = "1000"
+"""How often a thread of OpenMP looks whether it may go on before it sleeps: OpenMP's own number
+where threads outnumber cores, else it is hundreds of thousands. Beside other work a spinning
+thread holds the core that the awaited one needs (benchmarks/busy.py); sums do not depend on it."""
+
+os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read once, when torch is loaded
 
 WHAT_TO_DO = {
     errno.ENOSPC: "make room on the disk",

@@ -7,7 +7,7 @@ import tomllib
 
 import pytest
 
-from stages.__main__ import WHAT_TO_DO
+from stages.__main__ import SPINS, WHAT_TO_DO
 from tests.support.project import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -26,6 +26,18 @@ def test_version_imports_nothing_heavy():
     version, modules = done.stdout.splitlines()
     assert version.startswith(PROJECT["name"])
     assert not {"torch", "numpy", "pyarrow", "matplotlib"} & set(modules.split())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="torch has another OpenMP there")
+@pytest.mark.parametrize(("own", "used"), [({}, SPINS), ({"GOMP_SPINCOUNT": "5"}, "5")])
+def test_threads_of_torch_do_not_spin_for_long_unless_the_user_says_so(own, used):
+    kept = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
+    done = subprocess.run(
+        [sys.executable, "-c", "import stages.__main__, torch"],
+        env=kept | own | {"OMP_DISPLAY_ENV": "VERBOSE"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert f"GOMP_SPINCOUNT = '{used}'" in done.stderr
 
 
 def as_a_shell_asks(**variables: str) -> str:
