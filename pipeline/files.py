@@ -26,6 +26,11 @@ def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.partial")
 
 
+def is_junk(name: str) -> bool:
+    """Whether macOS or Windows leaves files of that name in folders by itself."""
+    return name.startswith("._") or name in (".DS_Store", "Thumbs.db", "desktop.ini")
+
+
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
     """A temporary path on this disk that becomes `path` when the block ends well, or vanishes.

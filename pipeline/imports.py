@@ -12,8 +12,10 @@ ROOT: Final = Path(__file__).parent.parent
 
 UNTRACKED: Final = {
     "pipeline/params.py": "the values of params are tracked by themselves; a new knob changes none",
+    "pipeline/dataset/wanted.py": "refuses data of other params, and decides no result",
     "pipeline/errors.py": "says what went wrong, and decides no result",
     "pipeline/records.py": "reads a JSON file as it stands or refuses it, and decides no result",
+    "pipeline/needs.py": "says which packages are missing, and decides no result",
     "pipeline/engines.py": "says where work runs; every engine gives the same bytes, by test",
     "pipeline/progress.py": "says how far the work has come, and decides no result",
     "stages/layout.py": "where results lie is told by the outs of dvc.yaml",

@@ -40,6 +40,7 @@ class Synthetic(Section):
 
 class Folder(Section):
     path: str | None
+    images: bool
 
     def root(self) -> Path:
         """The folder that holds CelebA: `path`, or else the environment's CELEBA_ROOT."""
@@ -49,7 +50,10 @@ class Folder(Section):
                 "The source `folder` needs the place of CelebA; set the environment variable"
                 " CELEBA_ROOT to the folder that holds it."
             )
-        return Path(place).expanduser()
+        try:
+            return Path(place).expanduser()
+        except RuntimeError as error:  # ~somebody, or a user without a home
+            raise PipelineError(f"{place} leads nowhere ({error}); name the whole path.") from error
 
 
 class Hub(Section):
@@ -146,6 +150,15 @@ class Export(Section):
     images: Positive
     min_agreement: Share
     max_difference: Share
+
+    @model_validator(mode="after")
+    def _variants_are_of_half(self) -> "Export":
+        if self.variants and self.precision != "float16":
+            raise ValueError(
+                f"variants are made from float16, and precision is {self.precision}; set it to"
+                " float16, or variants to []"
+            )
+        return self
 
 
 class Params(Section):

@@ -1,8 +1,11 @@
 """`pipeline`, and `python -m stages`: the stages and the commands beside them, in one app."""
 
 import errno
+import io
 import os
+import signal
 import sys
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -75,8 +78,19 @@ def options(
     """Options that stand before a command."""
 
 
+def leave(number: int, _: FrameType | None) -> None:
+    """End as the signal asks, but remove what is unfinished or temporary on the way out."""
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Run the command line; what a user can put right is one sentence and exit code 1."""
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show stops nothing
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:  # not under nohup
+            signal.signal(number, leave)
     try:
         app()
     except PipelineError as error:

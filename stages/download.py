@@ -7,7 +7,8 @@ def download(params: ParamsFile = PARAMS) -> None:
     """Fetch or draw faces and labels. Writes data/SOURCE/raw.
 
     The source is `data.source` of the params: `synthetic` draws faces here, `folder` reads the
-    CelebA that CELEBA_ROOT points to. Writes raw parquet and source.json, whole or not at all.
+    CelebA that CELEBA_ROOT points to, `hub` fetches it. Writes raw parquet and source.json, whole
+    or not at all. Stops where images are missing, unless sources.folder.images is false.
     """
     from pipeline.dataset.raw_writer import write_raw
     from pipeline.params import load_params
@@ -20,3 +21,8 @@ def download(params: ParamsFile = PARAMS) -> None:
     index = write_raw(source, folder)
     counts = ", ".join(f"{count:,} {split}" for split, count in index.counts.items())
     print(f"{folder}: {counts} rows, {index.images:,} images, {len(index.files)} files")
+    if settings.data.source != "synthetic":
+        print(
+            "DVC sees other params, but no other files behind them nor another CELEBA_ROOT: after"
+            " such a change run `dvc repro -f download`, then `dvc repro`"
+        )

@@ -26,6 +26,7 @@ def evaluate(
     (chosen on valid), radar.json, pictures of them, and predictions.parquet, from which all of it
     can be made again.
     """
+    from pipeline import needs
     from pipeline.evaluation import evaluate as evaluation
     from pipeline.evaluation import predictions, published
     from pipeline.evaluation.predict import predict_splits
@@ -35,6 +36,7 @@ def evaluate(
     from pipeline.report import plots
     from pipeline.report.radar import draw_radar
 
+    needs.require(needs.PICTURES, "`pipeline evaluate`")
     settings = load_params(params)
     if from_predictions:
         found = predictions.read(from_predictions)

@@ -10,18 +10,22 @@ def export(params: ParamsFile = PARAMS) -> None:
     (what their numbers mean), smaller variants/, and how they compare with PyTorch on real crops:
     metrics.json and variants.csv. Writes nothing where they do not agree.
     """
+    from pipeline import needs
     from pipeline.export.card import about_run
     from pipeline.export.convert import convert
     from pipeline.export.proof import sample_images
     from pipeline.files import new_directory
     from pipeline.network.model import load_model
     from pipeline.params import load_params
+    from pipeline.shards.wanted import wanted_index
 
+    needs.require(needs.EXPORT, "`pipeline export`")
     settings = load_params(params)
     model, description = load_model(MODEL)
     about = about_run(description, MODEL, EVALUATION)
     size, parameters = model.architecture.image_size, model.count_parameters()["total"]
     shards, count = shard_folder(settings.data.source), settings.export.images
+    wanted_index(shards, settings)
     images = sample_images(shards, settings.evaluate.split, count, size)
     with new_directory(EXPORT) as partial:
         rows = convert(model, about, images, settings.export, partial)
@@ -30,5 +34,6 @@ def export(params: ParamsFile = PARAMS) -> None:
         print(
             f"  {row['file']:32} {row['bytes'] / 1e6:6.1f} MB, {row['run_by']}:"
             f" {row['agreement']:.2%} of {row['decisions']:,} decisions equal,"
+            f" {row['within_margin']:,} of them left to rounding,"
             f" largest difference {row['largest']:.2g}, mean {row['mean']:.2g}"
         )

@@ -10,6 +10,8 @@ def shard(params: ParamsFile = PARAMS) -> None:
     index.parquet beside them tell what each holds and its sha256.
     """
     from pipeline.dataset.codec import CropSettings
+    from pipeline.dataset.raw_index import read_source
+    from pipeline.dataset.wanted import require_source
     from pipeline.packing.plan import ShardSettings
     from pipeline.packing.write import write_shards
     from pipeline.params import load_params
@@ -18,11 +20,16 @@ def shard(params: ParamsFile = PARAMS) -> None:
     chosen, source = read.shards, read.data.source
     crop = CropSettings(chosen.size, chosen.quality, chosen.format)
     settings = ShardSettings(crop, chosen.samples, chosen.shuffle, chosen.on_error, chosen.most_bad)
-    folder = shard_folder(source)
-    index = write_shards(raw_folder(source), folder, settings, chosen.engine)
+    raw, folder = raw_folder(source), shard_folder(source)
+    origin = read_source(raw)
+    require_source(raw, origin.provenance, origin.counts, read)
+    index = write_shards(raw, folder, settings, chosen.engine)
     shards = list(index.tars())
     size = sum(shard.bytes for shard in shards) / 1e6
     print(
         f"{folder}: {sum(index.counts.values()):,} crops of {crop.size} x {crop.size} px in"
         f" {len(shards)} shards, {size:,.1f} MB, {len(index.quarantine):,} in quarantine"
     )
+    card = folder.parent / "croissant.json"
+    if card.exists() and not all(str(shard.sha256) in card.read_text("utf-8") for shard in shards):
+        print(f"{card} and README.md describe other shards; run `pipeline card` again")

@@ -43,15 +43,21 @@ def stats(
         print(overview(headline(labels), attribute_rows(labels), contradiction_rows(labels)))
         return
 
+    from pipeline import needs
     from pipeline.dataset import duplicates
     from pipeline.dataset.raw import read_labels
+    from pipeline.dataset.raw_index import read_source
+    from pipeline.dataset.wanted import require_source
     from pipeline.files import new_directory, write_csv, write_json
     from pipeline.params import load_params
     from pipeline.report import plots
 
+    needs.require(needs.PICTURES, "`pipeline stats`")
     settings = load_params(params)
     raw = raw_folder(settings.data.source)
     labels = read_labels(raw)
+    origin = read_source(raw)
+    require_source(raw, origin.provenance, origin.counts, settings)
     numbers, rows = headline(labels), attribute_rows(labels)
     contradictions = contradiction_rows(labels)
     matrix = phi(labels["train"].attributes)

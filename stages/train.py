@@ -1,5 +1,7 @@
 """Stage `train`: from shards to a network."""
 
+import sys
+
 from stages.layout import MODEL, PARAMS, ParamsFile, shard_folder
 
 
@@ -13,15 +15,19 @@ def train(params: ParamsFile = PARAMS) -> None:
     import timm
     import torch
 
+    from pipeline import needs
     from pipeline.files import new_directory, write_csv
     from pipeline.network.model import TrainingData, architecture_of, save_model
     from pipeline.params import load_params
-    from pipeline.shards.foreign import index_of
+    from pipeline.shards.wanted import wanted_index
     from pipeline.training.loop import train as train_network
 
     settings = load_params(params)
     shards = shard_folder(settings.data.source)
-    index = index_of(shards)
+    index = wanted_index(shards, settings)
+    if missing := needs.lacking(needs.EXPORT):  # known better now than after the training
+        told = f"`pipeline export` needs {needs.explain(missing)}"
+        print(f"warning: not possible here after the training: {told}.", file=sys.stderr)
     trained = train_network(
         architecture_of(settings, index.size),
         shards,

@@ -1,6 +1,7 @@
 """dvc.yaml is complete, and a real `dvc repro` in a fresh clone is reproducible."""
 
 import csv
+import hashlib
 import json
 import os
 import re
@@ -29,6 +30,15 @@ def test_the_stages_run_their_own_command():
     assert list(stages) == STAGES
     for name, stage in stages.items():
         assert stage["cmd"] == f"python -m stages {name}"
+
+
+def test_what_systems_leave_in_folders_is_no_data():
+    left = [f"data/x/{name}" for name in (".DS_Store", "._a.tar", "Thumbs.db", "desktop.ini")]
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "check-ignore", *left, "data/x/a.tar"],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout.split() == left
 
 
 NOT_RUN_BY_DVC = {"stats": {"pipeline/sources/celeba.py", "pipeline/sources/folder"}}
@@ -190,10 +200,21 @@ def test_repro_in_fresh_clones_is_reproducible_and_experiments_run_what_they_mus
     wide, narrow = csv.DictReader(run(first, *COMPARE, "HEAD", "narrow", "--csv").splitlines())
     assert (wide["heads.width"], narrow["heads.width"]) == ("32", "16")
     assert int(narrow["parameters"]) < int(wide["parameters"])
+    assert len(wide["data"]) == 8 and wide["data"] == narrow["data"]
     run(first, "python", "-m", "stages", "report")
     assert (first / "data/evaluation/report.html").exists()
     assert "report" not in run(first, "git", "status", "--porcelain", "--untracked-files=all")
 
-    second = new_clone(tmp_path / "second")
+    second, disk = new_clone(tmp_path / "second"), tmp_path / "another-disk"
+    run(second, "dvc", "config", "--local", "cache.dir", str(disk))
+    run(second, "dvc", "config", "--local", "cache.type", "symlink")
     run(second, "dvc", "repro")
     assert (second / "dvc.lock").read_text() == lock
+    assert (second / "data/synthetic/shards/train-000000.tar").resolve().is_relative_to(disk)
+
+    for stage in ("stats", "shard"):  # by hand: what DVC keeps for other revisions stays as it is
+        run(second, "python", "-m", "stages", stage)
+    cached = [path for path in disk.glob("files/md5/*/*") if path.suffix != ".dir"]
+    assert len(cached) > 20
+    for path in cached:
+        assert hashlib.md5(path.read_bytes()).hexdigest() == path.parent.name + path.name

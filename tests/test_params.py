@@ -66,6 +66,11 @@ def test_the_best_recipe_has_fewer_parameters_than_the_report():
     [
         ("width: 1024", "width: wide", "heads.width is 'wide' and should be a valid integer"),
         ("width: 1024", "width: 10.5", "heads.width is 10.5"),
+        (
+            "precision: float16        # float16 or float32 weights\n  variants: []",
+            "precision: float32\n  variants: [int8]",
+            "export: variants are made from float16, and precision is float32",
+        ),
         ("width: 1024", "width: 0", "heads.width is 0 and should be greater than or equal to 1"),
         ("width: 1024", "width: null", "heads.width is None"),
         (
@@ -117,6 +122,9 @@ def test_celeba_root_names_the_folder(tmp_path, monkeypatch):
         params.sources.folder.root()
     monkeypatch.setenv("CELEBA_ROOT", "/somewhere")
     assert params.sources.folder.root() == Path("/somewhere")
+    monkeypatch.setenv("CELEBA_ROOT", "~nobody-here/celeba")
+    with pytest.raises(PipelineError, match="~nobody-here/celeba leads nowhere"):
+        params.sources.folder.root()
 
 
 def test_changes_are_listed_by_dotted_key():

@@ -3,55 +3,49 @@
 An upright JPEG is treated like a training image: the same decoder, the centre square, the same
 scaling. So a CelebA portrait gives the pixels that went into its shard (JPEG shards then lose a
 little). Everything else goes through Pillow: EXIF orientation, CMYK, 16 bits per channel,
-transparency (over white), PNG, WebP and the like.
+transparency (over white), PNG, WebP, AVIF and the like.
 """
 
 import io
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import simplejpeg
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from pipeline.dataset.codec import BadImage, reason
+from pipeline.dataset.codec import BadImage, reason, without_text
 from pipeline.dataset.crops import square_crop
-from pipeline.errors import PipelineError
 
-ENDINGS: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
-"""What is taken for an image when a folder is searched."""
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "JPEG2000", "PPM")
+"""What is read, by Pillow's names: pixels alone, nothing that runs a program such as EPS."""
+
+ENDINGS: Final = frozenset(e for e, f in Image.registered_extensions().items() if f in FORMATS)
+"""How the names of such files end."""
 
 MOST_PIXELS: Final = 120_000_000
 """Of one image, which then takes 360 MB; more than any phone saves by itself."""
 
+CONVERT: Final = (
+    "convert it to JPEG first: `sips -s format jpeg` on a Mac, `heif-convert` of libheif elsewhere"
+)
+"""What to do with HEIC, which would take a library with patents on it."""
+
+_HEIC_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
 _ORIENTATION: Final = 0x0112
 """The EXIF tag; 1 is upright."""
 
-
-def find_images(places: Sequence[Path]) -> list[Path]:
-    """The named files, and the images in and below the named folders, sorted by name.
-
-    Raises PipelineError where a place does not exist, or a folder holds no image.
-    """
-    found: list[Path] = []
-    for place in places:
-        if place.is_dir():
-            inside = sorted(_images_below(place))
-            if not inside:
-                raise PipelineError(f"{place} holds no image ({', '.join(sorted(ENDINGS))}).")
-            found += inside
-        elif place.exists():
-            found.append(place)
-        else:
-            raise PipelineError(f"{place} does not exist.")
-    return found
-
-
-def _images_below(folder: Path) -> Iterator[Path]:
-    for path in folder.rglob("*"):
-        if path.suffix.lower() in ENDINGS and not path.name.startswith(".") and path.is_file():
-            yield path
+_UPRIGHT: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What undoes an orientation."""
 
 
 def read_crop(path: Path, size: int) -> np.ndarray:
@@ -60,6 +54,8 @@ def read_crop(path: Path, size: int) -> np.ndarray:
     Raises BadImage where the file cannot be read, is no image, is damaged or far too large.
     """
     try:
+        if path.is_dir():
+            raise BadImage(f"holds no image ({', '.join(sorted(ENDINGS))})")
         return square_crop(decode_image(path.read_bytes()), size)
     except OSError as error:
         raise BadImage(f"cannot be read ({error.strerror})") from error
@@ -71,19 +67,31 @@ def decode_image(data: bytes) -> np.ndarray:
     Raises BadImage.
     """
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(without_text(data)), formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise BadImage(f"is too large: {image.width:,} x {image.height:,} px")
-            upright = image.getexif().get(_ORIENTATION, 1) == 1
-            if image.format == "JPEG" and image.mode in ("RGB", "L") and upright:
+            plain = image.format == "JPEG" and image.mode in ("RGB", "L")
+            if plain and _orientation(image) not in _UPRIGHT:
                 return simplejpeg.decode_jpeg(data, colorspace="RGB")
-            return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
+            image.load()  # a TIFF is upright then, and a PNG may tell its orientation at the end
+            turn = _UPRIGHT.get(_orientation(image))
+            return np.asarray(_to_rgb(image if turn is None else image.transpose(turn)))
     except BadImage:
         raise
     except UnidentifiedImageError as error:
+        if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS:
+            raise BadImage(f"is HEIC; {CONVERT}") from error
         raise BadImage("is no image") from error
     except Exception as error:  # Pillow reports damage in a dozen classes
         raise BadImage(f"is damaged ({reason(ValueError(error))})") from error
+
+
+def _orientation(image: Image.Image) -> int:
+    """By its EXIF; upright where that cannot be read, for the pixels are sound."""
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # Pillow reports damage in a dozen classes
+        return 1
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

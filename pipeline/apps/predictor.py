@@ -20,6 +20,7 @@ from pipeline.dataset.codec import BadImage
 from pipeline.engines import available_cpus
 from pipeline.errors import PipelineError
 from pipeline.export.card import Images, Probabilities
+from pipeline.files import is_junk
 from pipeline.tables import readable
 
 BATCH = 16
@@ -42,10 +43,13 @@ class Predictor:
 
 
 def open_predictor(path: Path) -> Predictor:
-    """An `.onnx` file, an `.mlpackage`, or a folder with model.json.
+    """An `.onnx` file, an `.mlpackage`, a folder that holds one, or one with model.json.
 
-    Raises PipelineError where `path` is none of these, is damaged or is not ours.
+    Of an ONNX file and a package side by side the ONNX file is taken. Raises PipelineError where
+    `path` is none of these, holds several, is damaged or is not ours.
     """
+    if path.is_dir() and path.suffix != ".mlpackage":
+        path = _network_in(path)
     if path.suffix == ".onnx":
         from pipeline.export.run_onnx import Network
 
@@ -69,6 +73,23 @@ def open_predictor(path: Path) -> Predictor:
         )
     raise PipelineError(
         f"{path} is no network: give an .onnx file, an .mlpackage or a folder of `pipeline train`."
+    )
+
+
+def _network_in(folder: Path) -> Path:
+    """The one ONNX file or package in a folder, or the folder itself where it has model.json."""
+    for kind in ("onnx", "mlpackage"):
+        found = [path for path in sorted(folder.glob(f"*.{kind}")) if not is_junk(path.name)]
+        if len(found) > 1:
+            names = ", ".join(path.name for path in found)
+            raise PipelineError(f"{folder} holds {len(found)} networks ({names}); name one.")
+        if found:
+            return found[0]
+    if (folder / "model.json").exists():
+        return folder
+    raise PipelineError(
+        f"{folder} holds no network: no .onnx, no .mlpackage, and no model.json of `pipeline"
+        " train`; name another."
     )
 
 

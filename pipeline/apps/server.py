@@ -25,11 +25,14 @@ class SiteServer(ThreadingHTTPServer):
 
     def __init__(self, site: Path, host: str, port: int, https: bool = False) -> None:
         self.https = https
+        if ":" in host:
+            self.address_family = socket.AF_INET6
         try:
             super().__init__((host, port), partial(_Handler, directory=str(site)))
         except (OSError, OverflowError) as error:
             raise PipelineError(_why_not(error, host, port)) from error
-        names = [host] if host not in ("", "0.0.0.0") else ["localhost", *_own_addresses()]
+        everywhere = host in ("", "0.0.0.0", "::")
+        names = ["localhost", *_own_addresses()] if everywhere else [host]
         if https:
             context = _tls_context(sorted({*names, "localhost", "127.0.0.1"}))
             # The handshake waits for the thread of the request: a slow one must not hold up others.
@@ -37,7 +40,8 @@ class SiteServer(ThreadingHTTPServer):
                 self.socket, server_side=True, do_handshake_on_connect=False
             )
         scheme = "https" if https else "http"
-        self.urls = [f"{scheme}://{name}:{self.server_address[1]}/" for name in names]
+        hosts = [f"[{name}]" if ":" in name else name for name in names]
+        self.urls = [f"{scheme}://{name}:{self.server_address[1]}/" for name in hosts]
         """Where the site can be reached, the address for this machine first."""
 
     def handle_error(self, request: Any, client_address: Any) -> None:

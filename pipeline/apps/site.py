@@ -4,6 +4,7 @@ The page asks for nothing that is not in the site, and the headers say so to the
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,13 @@ MARKER: Final = "face-attributes-site.json"
 """In a built site: the names of the files that `build` wrote."""
 
 _PACKAGE: Final = "onnxruntime-web"
+
+_NPM_OPTIONS: Final = (
+    "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock",
+    # Here and whole, whatever the user's settings for other projects are.
+    "--location=project", "--no-global", "--prefix=.", "--no-dry-run", "--no-package-lock-only",
+    "--install-strategy=hoisted", "--loglevel=error",
+)  # fmt: skip
 
 RUNTIME: Final = {
     "WASM": (
@@ -128,8 +136,8 @@ def _bytes_by_part(site: Path) -> dict[str, int]:
 
 def _runtime() -> Path:
     """The folder of ONNX Runtime's files in the user's cache; npm fetches them the first time."""
-    version = json.loads((PAGE / "package.json").read_text())["dependencies"][_PACKAGE]
-    folder = cache_folder(_PACKAGE) / version
+    package = json.loads((PAGE / "package.json").read_text(encoding="utf-8"))
+    folder = cache_folder(_PACKAGE) / package["dependencies"][_PACKAGE]
     if not folder.is_dir():
         with tempfile.TemporaryDirectory() as work, new_directory(folder) as partial:
             _npm_install(Path(work))
@@ -147,13 +155,20 @@ def _npm_install(work: Path) -> None:
         )
     print(f"npm fetches {_PACKAGE}, this once ...", file=sys.stderr, flush=True)
     shutil.copyfile(PAGE / "package.json", work / "package.json")
-    options = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"]
+    own = "npm_config_workspace"  # set, and of no use here, under `npm run --workspace`
     done = subprocess.run(
-        [npm, "install", *options], cwd=work, capture_output=True, text=True, check=False
-    )
+        [npm, "install", *_NPM_OPTIONS], cwd=work, check=False,
+        env={name: value for name, value in os.environ.items() if not name.startswith(own)},
+        capture_output=True, encoding="utf-8", errors="replace",
+    )  # fmt: skip
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if "npm error" in line] or ["no reason"]
         raise PipelineError(
             f"npm cannot fetch {_PACKAGE} ({said[0].removeprefix('npm error ')}); check the"
             " network and `npm config get registry`."
+        )
+    if not (work / "node_modules" / _PACKAGE).is_dir():
+        raise PipelineError(
+            f"npm says that it is done, yet {_PACKAGE} is not there; look for the setting in"
+            " `npm config list` that keeps it from writing."
         )

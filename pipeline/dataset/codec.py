@@ -12,6 +12,9 @@ import simplejpeg
 
 CODEC = f"simplejpeg {simplejpeg.__version__}, opencv {version('opencv-python-headless')}"
 
+PNG = b"\x89PNG\r\n\x1a\n"
+"""How a PNG begins."""
+
 
 @dataclass(frozen=True)
 class CropSettings:
@@ -60,7 +63,9 @@ def decode_crop(data: bytes, image: np.ndarray) -> None:
     else:
         import cv2
 
-        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+        # As a JPEG: the pixels as they are stored, whatever EXIF says of their orientation.
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
         if decoded is None:
             raise BadImage("is damaged (no image)")
         height, width, _ = decoded.shape
@@ -68,6 +73,22 @@ def decode_crop(data: bytes, image: np.ndarray) -> None:
             image[:] = decoded[:, :, ::-1]
     if image.shape[:2] != (height, width):
         raise BadImage(f"is {width} x {height} px, not {image.shape[1]}")
+
+
+def without_text(data: bytes) -> bytes:
+    """A PNG without text and colour profile, at which Pillow gives up where they are long.
+
+    Anything else as it is.
+    """
+    if not data.startswith(PNG):
+        return data
+    kept, position = [PNG], len(PNG)
+    while position < len(data):
+        end = position + 12 + int.from_bytes(data[position : position + 4], "big")
+        if data[position + 4 : position + 8] not in (b"tEXt", b"zTXt", b"iTXt", b"iCCP"):
+            kept.append(data[position:end])
+        position = end
+    return b"".join(kept)
 
 
 def reason(error: ValueError) -> str:

@@ -22,7 +22,7 @@ def decode_portrait(data: bytes | memoryview, name: str = ".jpg") -> np.ndarray:
     Raises BadImage where the bytes are not what the name says, are damaged or cut short, or the
     size differs. The size is read from the header: an image of 30,000 x 30,000 is never decoded.
     """
-    if name.endswith(".png"):
+    if name.lower().endswith(".png"):
         return _decode_png(data)
     if data[:2] != b"\xff\xd8":
         raise BadImage(f"is not a JPEG but {_MAGIC.get(bytes(data[:4]), 'something else')}")
@@ -43,7 +43,9 @@ def _decode_png(data: bytes | memoryview) -> np.ndarray:
     _check_size(height, width)
     import cv2
 
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    # As a JPEG: the pixels as they are stored, whatever EXIF says of their orientation.
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if image is None:
         raise BadImage("is damaged (no image)")
     return np.ascontiguousarray(image[:, :, ::-1])

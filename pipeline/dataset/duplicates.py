@@ -159,8 +159,8 @@ def _take_prints(task: _Task) -> tuple[int, np.ndarray]:
     if images.null_count or images.field("bytes").null_count:
         raise PipelineError(
             f"{task.path} holds labels without their images, among which no duplicates can be"
-            " found; put img_align_celeba.zip beside the annotation files and run"
-            " `pipeline download` again."
+            " found; put img_align_celeba.zip beside the annotation files, set"
+            " sources.folder.images to true and run `pipeline download` again."
         )
     prints = np.zeros(len(table), _PRINTS)
     prints["image"] = images.field("path").to_pylist()

@@ -42,36 +42,47 @@ def _sizes(headline: Row) -> list[str]:
         ", ".join(f"{n:,} {split}" for split, n in headline[key].items())
         for key in ("images", "identities")
     )
-    baseline = headline["baseline_accuracy"]
+    baseline, loss = headline["baseline_accuracy"], headline["constant_loss_on_test"]
     return [
         f"images      {images}",
         f"identities  {people}; {headline['identities_in_two_splits']:,} in two splits",
-        f"baseline    accuracy on test {baseline['train_majority_on_test']:.6f} by the majority of"
-        f" train, {baseline['test_majority_on_test']:.6f} by that of test",
-        f"            loss on test {headline['constant_loss_on_test']:.6f} by the rates of train",
+        f"baseline    accuracy on test {_shown(baseline['train_majority_on_test'], '.6f')} by the"
+        f" majority of train, {_shown(baseline['test_majority_on_test'], '.6f')} by that of test",
+        f"            loss on test {_shown(loss, '.6f')} by the rates of train",
     ]
+
+
+def _shown(value: float | None, form: str) -> str:
+    """A number by its format, a dash where it is not known."""
+    return "-" if value is None else format(value, form)
 
 
 def _imbalance(attributes: Rows) -> Iterator[str]:
     worst = sorted(attributes, key=lambda row: -(row["imbalance"] or float("inf")))
     for row in worst[:_WORST]:
-        rare = f"{row['imbalance'] + 1:8.1f}" if row["imbalance"] else "   never"
+        known = row["prevalence_train"] is not None
+        rare = f"{row['imbalance'] + 1:.1f}" if row["imbalance"] else "never" if known else "-"
         yield (
-            f"  {row['attribute']:17} {row['prevalence_train']:9.2%}  {rare}"
-            f"  {row['baseline_test']:9.2%}  {row['drift']:+6.2%}"
+            f"  {row['attribute']:17} {_shown(row['prevalence_train'], '.2%'):>9}  {rare:>8}"
+            f"  {_shown(row['baseline_test'], '.2%'):>9}  {_shown(row['drift'], '+.2%'):>6}"
         )
 
 
 def _worries(headline: Row, attributes: Rows, contradictions: Rows) -> Iterator[str]:
+    for split in headline["empty_splits"]:
+        yield f"{split} has no images: what needs them is left empty"
     for row in sorted(contradictions, key=lambda row: -row["all"]):
         if row["all"]:
             group = row["at_most_one_of"].replace(" ", ", ")
             yield f"{row['all']:,} images have more than one of {group}"
-    drifting = [row for row in attributes if row["drift_p"] < SIGNIFICANT / len(attributes)]
+    known = [row for row in attributes if row["drift_p"] is not None]
+    drifting = [row for row in known if row["drift_p"] < SIGNIFICANT / len(attributes)]
     for row in sorted(drifting, key=lambda row: -abs(row["drift"]))[:_DRIFTING]:
         yield f"{row['attribute']} drifts by {row['drift']:+.2%} from train to {row['drift_split']}"
     for row in attributes:
-        if not row["imbalance"]:
+        if not row["imbalance"] and row["prevalence_train"] is not None:
             yield f"{row['attribute']} has a single value in train"
     if headline["identities_in_two_splits"]:
         yield f"{headline['identities_in_two_splits']:,} identities are in two splits"
+    if unknown := sum(headline["images_without_identity"].values()):
+        yield f"{unknown:,} images have no identity: no split is known to be without their people"

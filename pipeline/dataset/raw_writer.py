@@ -1,15 +1,18 @@
 """Raw parquet written, whatever source the faces come from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import JsonValue
 
+from pipeline.dataset.keys import key_of
 from pipeline.dataset.raw import ROWS_PER_FILE, ROWS_PER_GROUP, SCHEMA
 from pipeline.dataset.raw_index import RawFile, RawIndex
+from pipeline.errors import PipelineError
 from pipeline.files import new_directory, sha256_of, write_json
 from pipeline.progress import Progress
 
@@ -37,12 +40,12 @@ def write_raw(source: Source, folder: Path) -> RawIndex:
     """Write every row of `source` as raw parquet under `folder`, replacing what was there.
 
     Returns the content of `source.json`. Nothing appears under `folder` unless all of it does.
-    Raises PipelineError for whatever the source finds wrong.
+    Raises PipelineError for whatever the source finds wrong, and where two images share a key.
     """
     with new_directory(folder) as partial:
         files: dict[str, RawFile] = {}
         with_images = 0
-        with Progress("download", sum(source.counts.values()), "images") as done:
+        with Progress("download", sum(source.counts.values()), "rows") as done:
             for split, count in source.counts.items():
                 groups = _row_groups(source.batches(split))
                 for name, rows in _file_rows(split, count):
@@ -51,6 +54,7 @@ def write_raw(source: Source, folder: Path) -> RawIndex:
                     files[name] = RawFile(rows=rows, bytes=size, sha256=sha256)
                 if next(groups, None) is not None:
                     raise ValueError(f"the source gave more than {count} rows of {split}")
+        _refuse_doubles([partial / name for name in files])
         index = RawIndex(
             provenance=source.provenance(),
             counts=dict(source.counts),
@@ -90,6 +94,32 @@ def _write_file(path: Path, rows: int, groups: Iterator[pa.Table], done: Progres
             rows -= len(group)
             done(len(group))
     return with_images
+
+
+def _refuse_doubles(files: list[Path]) -> None:
+    """Raise PipelineError, naming both, if two images of these files share a key.
+
+    Names are read again as they were written, and eight bytes an image are held: a hash of its key.
+    """
+    hashes = np.fromiter((hash(key_of(name)) for name in _names(files)), np.int64)
+    hashes.sort()
+    doubles = set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
+    first: dict[str, str] = {}
+    for name in _names(files) if doubles else ():
+        key = key_of(name)
+        if hash(key) in doubles and (other := first.setdefault(key, name)) is not name:
+            raise PipelineError(
+                f"The images {other} and {name} have one key, {key}, and would be one sample;"
+                " rename one of them, in the source's lists too, or take it out."
+            )
+
+
+def _names(files: Iterable[Path]) -> Iterator[str]:
+    """The names of the images that there are."""
+    for path in files:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(columns=["image.path"]):
+                yield from filter(None, batch["image"].field("path").to_pylist())
 
 
 def _row_groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:

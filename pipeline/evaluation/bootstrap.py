@@ -71,18 +71,17 @@ def resample(
     return Resamples(counts, drawn_loss / total[:, 0])
 
 
-def overall_intervals(resamples: Resamples, values: Row, majority: np.ndarray) -> list[Row]:
+def overall_intervals(resamples: Resamples, values: Row, known: np.ndarray) -> list[Row]:
     """One row per metric over all attributes: metric, value, low, high.
 
-    `values` holds the metrics as measured; `majority` [40] bool the constant answers whose
-    accuracy is the baseline.
+    `values` holds the metrics as measured; `known` [40] the rates whose majority is the baseline.
     """
     counts = resamples.counts
     positives = counts.tp + counts.fn
     rates = ratio(positives, positives + counts.tn + counts.fp)
     drawn = {
         **overall_counts(counts),
-        "baseline_accuracy": mean(majority_accuracy(majority, rates)),
+        "baseline_accuracy": mean(majority_accuracy(known, rates)),
         "loss": resamples.loss,
     }
     return [

@@ -1,7 +1,9 @@
 """From predictions to every table of `data/evaluation`; equal predictions give equal bytes.
 
 Two rules decide on a probability: the fixed threshold of the params, which `metrics.json` and all
-tables use, and the thresholds chosen on valid, in `overall.csv` and in columns `..._chosen`.
+tables use, and the thresholds chosen on valid, in `overall.csv` and in columns `..._chosen`. What
+cannot be known (the chosen ones where valid has no images, the baseline where train has none) is
+null.
 """
 
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from pipeline.evaluation.bootstrap import Resamples, accuracy_intervals, overall
 from pipeline.evaluation.calibration import calibration_rows
 from pipeline.evaluation.metrics import (
     OF_COUNTS,
+    UNKNOWN,
     as_row,
     count,
     cross_entropy,
@@ -72,21 +75,23 @@ class Evaluation:
 def evaluate(predictions: Predictions, settings: Evaluate) -> Evaluation:
     """Judge the predictions of `settings.split`.
 
-    Raises PipelineError where they hold no such split, or no valid to choose thresholds on.
+    Raises PipelineError where they hold no such split.
     """
     judged = _rows_of(predictions, settings.split)
-    valid = _rows_of(predictions, "valid")
-    thresholds = choose_thresholds(
-        valid.probabilities, valid.labels, settings.threshold, settings.choose
-    )
+    thresholds = None
+    if valid := predictions.splits.get("valid"):
+        thresholds = choose_thresholds(
+            valid.probabilities, valid.labels, settings.threshold, settings.choose
+        )
     labels, probabilities = judged.labels, judged.probabilities
     answers = probabilities >= settings.threshold
-    counts, chosen = count(answers, labels), count(probabilities >= thresholds, labels)
+    counts = count(answers, labels)
+    chosen = UNKNOWN if thresholds is None else count(probabilities >= thresholds, labels)
     measured = scores(probabilities, labels)
     rates = prevalence(labels)
-    majority = predictions.train_prevalence > 0.5
+    known = predictions.train_prevalence
     ours = overall(counts, measured)
-    constant = _constant(labels, predictions.train_prevalence)
+    constant = _constant(labels, known)
     rules = {
         f"threshold {settings.threshold:g}": ours,
         "chosen on valid": overall(chosen, measured),
@@ -95,7 +100,7 @@ def evaluate(predictions: Predictions, settings: Evaluate) -> Evaluation:
     }
     losses = cross_entropy(probabilities, labels)
     resamples = resample(answers, labels, losses, judged.celeb_id, settings.resamples)
-    baseline = majority_accuracy(majority, rates)
+    baseline = majority_accuracy(known, rates)
     columns = {
         "prevalence": rates,
         "baseline_accuracy": baseline,
@@ -104,7 +109,8 @@ def evaluate(predictions: Predictions, settings: Evaluate) -> Evaluation:
         **measured,
         **{f"{name}_chosen": getattr(chosen, name) for name in CHOSEN},
     }
-    attributes, regions = _by_attribute_and_region(columns, thresholds, resamples)
+    kept = as_json(thresholds, settings.threshold, settings.choose)
+    attributes, regions = _by_attribute_and_region(columns, kept["attributes"], resamples)
     per_cent = {row["attribute"]: 100 * row["accuracy"] for row in attributes}
     return Evaluation(
         metrics={
@@ -114,13 +120,13 @@ def evaluate(predictions: Predictions, settings: Evaluate) -> Evaluation:
             "baseline_loss": constant["loss"],
             **{name: ours[name] for name in ("recall", "specificity", "balanced_accuracy", "f1")},
         },
-        thresholds=as_json(thresholds, settings.threshold, settings.choose),
+        thresholds=kept,
         overall=[
             {"rule": rule, "split": settings.split, "images": len(labels), **values}
             for rule, values in rules.items()
         ],
         intervals=overall_intervals(
-            resamples, ours | {"baseline_accuracy": constant["accuracy"]}, majority
+            resamples, ours | {"baseline_accuracy": constant["accuracy"]}, known
         ),
         attributes=attributes,
         regions=regions,
@@ -134,7 +140,9 @@ def evaluate(predictions: Predictions, settings: Evaluate) -> Evaluation:
                 "attribute": row["attribute"],
                 "region": row["region"],
                 "accuracy": round(100 * row["accuracy"], 4),
-                "baseline": round(100 * row["baseline_accuracy"], 4),
+                "baseline": None
+                if row["baseline_accuracy"] is None
+                else round(100 * row["baseline_accuracy"], 4),
             }
             for row in attributes
         ],
@@ -153,20 +161,23 @@ def write(evaluation: Evaluation, folder: Path) -> None:
 
 
 def _rows_of(predictions: Predictions, split: str) -> SplitPredictions:
-    try:
-        return predictions.splits[split]
-    except KeyError:
+    rows = predictions.splits.get(split)
+    if rows is None or not rows.keys:
         raise PipelineError(
             f"The predictions are of {' and '.join(predictions.splits)}, and those of {split} are"
             " needed; run `pipeline evaluate`, which asks the network for them."
-        ) from None
+        )
+    return rows
 
 
 def _constant(labels: np.ndarray, rates: np.ndarray) -> Row:
-    """The row of always answering with the majority of `rates` [40]; its loss is of the rates."""
+    """The row of always answering with the majority of `rates` [40]; its loss is of the rates.
+
+    Rates of a split without images are NaN and give no answers.
+    """
     answers = np.broadcast_to(rates > 0.5, labels.shape)
-    loss = np.array([constant_loss(rates, prevalence(labels))])
-    return overall(count(answers, labels), {"loss": loss})
+    counts = UNKNOWN if np.isnan(rates).any() else count(answers, labels)
+    return overall(counts, {"loss": np.array([constant_loss(rates, prevalence(labels))])})
 
 
 def _slices(judged: SplitPredictions, answers: np.ndarray) -> list[Row]:
@@ -181,16 +192,19 @@ def _slices(judged: SplitPredictions, answers: np.ndarray) -> list[Row]:
 
 
 def _by_attribute_and_region(
-    columns: dict[str, np.ndarray], thresholds: np.ndarray, resamples: Resamples
+    columns: dict[str, np.ndarray], thresholds: Row, resamples: Resamples
 ) -> tuple[list[Row], list[Row]]:
-    """One row per attribute, and the means over each region; `columns` are float64 [40]."""
+    """One row per attribute, and the means over each region.
+
+    `columns` are float64 [40]; `thresholds` are by attribute.
+    """
     accuracy = accuracy_intervals(resamples)
     attributes = [
         {
             "attribute": name,
             "region": REGION_OF[name],
             **as_row({key: values[i] for key, values in columns.items()}),
-            "threshold": float(thresholds[i]),
+            "threshold": thresholds[name],
             **accuracy[name],
         }
         for i, name in enumerate(MODEL_ORDER)

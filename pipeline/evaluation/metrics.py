@@ -21,6 +21,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from pipeline.attributes import MODEL_ORDER
 from pipeline.evaluation.calibration import calibration_error
 from pipeline.evaluation.ranking import rank
 from pipeline.tables import Row
@@ -73,6 +74,9 @@ class Counts:
         """The counts summed over the attributes."""
         return Counts(*(getattr(self, field.name).sum(axis=-1) for field in fields(self)))
 
+
+UNKNOWN = Counts(*np.full((4, len(MODEL_ORDER)), np.nan))
+"""Of answers that nobody can give: every metric is NaN."""
 
 OF_COUNTS = ("accuracy", "recall", "specificity", "precision", "f1", "balanced_accuracy")
 """The metrics of `Counts`."""

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from pipeline.attributes import MODEL_ORDER
 from pipeline.dataset.statistics import prevalence
+from pipeline.errors import PipelineError
 from pipeline.evaluation.metrics import sigmoid
 from pipeline.evaluation.predictions import Predictions, SplitPredictions
 from pipeline.files import sha256_of
@@ -11,24 +14,36 @@ from pipeline.params import Params
 
 
 def predict_splits(settings: Params, model_folder: Path, shards: Path) -> Predictions:
-    """The network's probabilities on the split to be judged and on valid.
+    """The network's probabilities on the split to be judged and, where it has images, on valid.
 
-    `model_folder` is that of `pipeline train`. Raises PipelineError where it or a split is missing.
+    `model_folder` is that of `pipeline train`. Raises PipelineError where it or the split to be
+    judged is missing, or the shards are not those of the params or of the network.
     """
     from pipeline.network.device import choose_device
     from pipeline.network.inference import predict_logits
     from pipeline.network.model import load_model
     from pipeline.shards.read import ShardReader, split_labels
+    from pipeline.shards.wanted import wanted_index
 
     model, _ = load_model(model_folder)
+    index = wanted_index(shards, settings)
+    size, taken = index.size, model.architecture.image_size
+    if size != taken:
+        raise PipelineError(
+            f"The crops of {shards} have {size} px and the network of {model_folder} takes {taken};"
+            " run `pipeline train` again."
+        )
     device = choose_device(settings.train.device)
-    rates = prevalence(split_labels(shards, "train", MODEL_ORDER))
+    labels = np.zeros((0, len(MODEL_ORDER)), bool)
+    if index.samples("train"):
+        labels = split_labels(shards, "train", MODEL_ORDER)
+    valid = ["valid"] if index.samples("valid") else []
     splits: dict[str, SplitPredictions] = {}
-    for split in dict.fromkeys((settings.evaluate.split, "valid")):
+    for split in dict.fromkeys((settings.evaluate.split, *valid)):
         with ShardReader(shards, split, attributes=MODEL_ORDER) as reader:
             logits = predict_logits(model, reader, settings.evaluate.batch_size, device)
             splits[split] = SplitPredictions(
                 reader.keys, reader.celeb_id, reader.labels, sigmoid(logits)
             )
     fingerprint = sha256_of(model_folder / "model.safetensors")
-    return Predictions(settings.data.source, fingerprint, rates, splits)
+    return Predictions(settings.data.source, fingerprint, prevalence(labels), splits)

@@ -61,9 +61,13 @@ class Predictions:
     """sha256 of model.safetensors."""
 
     train_prevalence: np.ndarray
-    """Share of positives on train, float64 [40], model order: the baseline's knowledge."""
+    """Share of positives on train, float64 [40], model order: the baseline's knowledge.
+
+    NaN where train has no images.
+    """
 
     splits: dict[str, SplitPredictions]
+    """Those that have images."""
 
 
 def write(path: Path, predictions: Predictions) -> None:
@@ -71,9 +75,10 @@ def write(path: Path, predictions: Predictions) -> None:
     about = {
         "source": predictions.source,
         "model": predictions.model,
-        "train_prevalence": dict(
-            zip(MODEL_ORDER, predictions.train_prevalence.tolist(), strict=True)
-        ),
+        "train_prevalence": {
+            name: None if np.isnan(rate) else float(rate)
+            for name, rate in zip(MODEL_ORDER, predictions.train_prevalence, strict=True)
+        },
     }
     tables = [_table(split, rows) for split, rows in predictions.splits.items()]
     table = pa.concat_tables(tables).replace_schema_metadata({_METADATA: json.dumps(about)})
@@ -101,7 +106,7 @@ def read(path: Path) -> Predictions:
         what = f"a full column {wrong[0]}" if wrong else f"metadata {_METADATA.decode()!r}"
         raise PipelineError(f"{path} was not written by `pipeline evaluate`: it lacks {what}.")
     about = json.loads(metadata[_METADATA])
-    rates = np.array([about["train_prevalence"][name] for name in MODEL_ORDER])
+    rates = np.array([about["train_prevalence"][name] for name in MODEL_ORDER], float)
     splits = {
         split: _split(table.filter(pc.field("split") == split))
         for split in pc.unique(table["split"]).to_pylist()

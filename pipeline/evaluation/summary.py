@@ -34,7 +34,8 @@ def _rules(result: Evaluation) -> list[str]:
     lines = [" " * 15 + "".join(f"  {name.replace('_', ' '):>8}" for name in (*metrics, "loss"))]
     for row in result.overall:
         values = "".join(f"  {_percent(row[m]):>{max(8, len(m))}}" for m in metrics)
-        lines.append(f"{row['rule']:15}{values}  {row['loss']:8.4f}")
+        loss = "-" if row["loss"] is None else f"{row['loss']:.4f}"
+        lines.append(f"{row['rule']:15}{values}  {loss:>8}")
     intervals = {row["metric"]: row for row in result.intervals}
     if intervals["accuracy"]["low"] is not None:
         shown = (f"{m} {_interval(intervals[m])}" for m in metrics[:3])
@@ -69,10 +70,14 @@ def _contradictions(rows: Rows) -> list[str]:
 
 def _worries(result: Evaluation) -> Iterator[str]:
     rows = result.attributes
-    fixed, chosen = (row["accuracy"] for row in result.overall[:2])
+    fixed, chosen, majority, _ = (row["accuracy"] for row in result.overall)
+    if majority is None:
+        yield "train has no images: no baseline to compare with"
+    if chosen is None:
+        yield "valid has no images: no thresholds were chosen, the fixed one stands for all"
     if one_class := [row for row in rows if row["balanced_accuracy"] is None]:
         yield f"a single label: {_names(one_class)}"
-    if worse := [row for row in rows if row["gain"] < 0]:
+    if worse := [row for row in rows if row["gain"] is not None and row["gain"] < 0]:
         yield f"worse than the majority: {_names(worse, 'gain')}"
     missed = [row for row in rows if row["recall"] is not None and row["recall"] < BADLY_FOUND]
     if missed:
@@ -82,7 +87,7 @@ def _worries(result: Evaluation) -> Iterator[str]:
         yield f"probabilities off by {BADLY_CALIBRATED:.0%} and more: {_names(unsure)}"
     if result.overall[0]["split"] == "valid":
         yield "thresholds were chosen on the very split that is judged: too good to be true"
-    if chosen < fixed:
+    if chosen is not None and chosen < fixed:
         yield f"the thresholds chosen on valid cost {fixed - chosen:.2%} of accuracy"
     if result.mistakes:
         row = result.mistakes[0]

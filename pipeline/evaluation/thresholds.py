@@ -43,10 +43,11 @@ def _choose(probabilities: np.ndarray, labels: np.ndarray, fixed: float, score: 
     return float(best[np.lexsort([best, np.abs(best - fixed)])[0]])
 
 
-def as_json(thresholds: np.ndarray, fixed: float, score: str) -> dict[str, Any]:
-    """What `thresholds.json` holds; the attributes in model order."""
+def as_json(thresholds: np.ndarray | None, fixed: float, score: str) -> dict[str, Any]:
+    """What `thresholds.json` holds; the attributes in model order, null where none was chosen."""
+    chosen = [None] * len(MODEL_ORDER) if thresholds is None else thresholds.tolist()
     return {
         "fixed": fixed,
-        "chosen_for": score,
-        "attributes": dict(zip(MODEL_ORDER, thresholds.tolist(), strict=True)),
+        "chosen_for": None if thresholds is None else score,
+        "attributes": dict(zip(MODEL_ORDER, chosen, strict=True)),
     }

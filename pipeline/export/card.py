@@ -120,13 +120,16 @@ def about_run(description: "ModelDescription", model: Path, evaluation: Path) ->
     metrics, thresholds = (
         _read_json(evaluation / name) for name in ("metrics.json", "thresholds.json")
     )
+    chosen = thresholds["attributes"]  # null where valid had no images to choose them on
     return About(
         version=f"1+{sha256_of(model / 'model.safetensors')[:12]}",
         licence=description.licence or "unknown",
         source=description.source or "unknown",
-        thresholds=tuple(thresholds["attributes"][name] for name in MODEL_ORDER),
+        thresholds=tuple(
+            thresholds["fixed"] if chosen[name] is None else chosen[name] for name in MODEL_ORDER
+        ),
         fixed_threshold=thresholds["fixed"],
-        chosen_for=thresholds["chosen_for"],
+        chosen_for=thresholds["chosen_for"] or "",
         metrics=metrics,
     )
 

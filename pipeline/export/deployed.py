@@ -57,9 +57,13 @@ def _fold_last_norm(model: FaceAttributes) -> None:
 
 @torch.inference_mode()
 def run_model(model: FaceAttributes, images: Images, batch: int = 32) -> Probabilities:
-    """The reference: PyTorch's own probabilities [N, 40] in fp32, on the CPU, in eval mode."""
+    """PyTorch's own probabilities [N, 40], on the CPU, in eval mode: in fp32, the reference.
+
+    A network in float64 computes in that, and gives float64.
+    """
     parts = []
+    precision = next(model.parameters()).dtype
     for start in range(0, len(images), batch):
-        pixels = to_float(torch.from_numpy(images[start : start + batch]))
+        pixels = to_float(torch.from_numpy(images[start : start + batch])).to(precision)
         parts.append(torch.sigmoid(model(pixels)))
     return torch.cat(parts).numpy()

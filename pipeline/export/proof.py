@@ -2,6 +2,8 @@
 
 What is run is what was saved. A Core ML package is read back and executed operation by operation,
 in fp32 and in emulated fp16 (on a Mac by Core ML as well); an ONNX file runs in ONNX Runtime.
+Decisions are compared over a margin: where the network's probability is closer to its threshold
+than rounding alone may move it (`pipeline.export.precision`), either answer is right.
 """
 
 import sys
@@ -43,9 +45,13 @@ def prove_coreml(
     reference: Probabilities,
     thresholds: Sequence[float],
     parameters: int,
+    margin: float,
     exact: bool = True,
 ) -> list[Row]:
-    """Rows for fp32 (if `exact`), emulated fp16 and, on a Mac, Core ML itself."""
+    """Rows for fp32 (if `exact`), emulated fp16 and, on a Mac, Core ML itself.
+
+    `margin` is that of `measure_agreement`.
+    """
     program = Program.load(package)
     found = {"float32": program.run(images)} if exact else {}
     found["emulated float16"] = program.run(images, half=True)
@@ -58,7 +64,7 @@ def prove_coreml(
             run_by,
             operations,
             parameters,
-            measure_agreement(reference, answers, thresholds),
+            measure_agreement(reference, answers, thresholds, margin),
         )
         for run_by, answers in found.items()
     ]
@@ -70,13 +76,14 @@ def prove_onnx(
     reference: Probabilities,
     thresholds: Sequence[float],
     parameters: int,
+    margin: float,
 ) -> Row:
-    """The row of an ONNX file."""
+    """The row of an ONNX file; `margin` is that of `measure_agreement`."""
     import onnx
 
     operations = len(onnx.load(file).graph.node)
     answers = Network(file).run(images)
-    comparison = measure_agreement(reference, answers, thresholds)
+    comparison = measure_agreement(reference, answers, thresholds, margin)
     return _row(file, "ONNX Runtime", operations, parameters, comparison)
 
 
@@ -105,10 +112,14 @@ def export_metrics(rows: Rows, parameters: int) -> dict[str, Any]:
         "coreml_bytes_per_parameter": coreml["bytes_per_parameter"],
         "coreml_operations": coreml["operations"],
         "coreml_agreement": coreml["agreement"],
+        "coreml_within_margin": coreml["within_margin"],
+        "coreml_margin": _short(coreml["margin"]),
         "coreml_largest_difference": _short(coreml["largest"]),
         "coreml_mean_difference": _short(coreml["mean"]),
         "onnx_bytes": onnx["bytes"],
         "onnx_agreement": onnx["agreement"],
+        "onnx_within_margin": onnx["within_margin"],
+        "onnx_margin": _short(onnx["margin"]),
         "onnx_largest_difference": _short(onnx["largest"]),
     }
 
@@ -129,13 +140,17 @@ def describe_files(*paths: Path) -> dict[str, dict[str, Any]]:
 
 
 def measure_agreement(
-    reference: Probabilities, other: Probabilities, thresholds: Sequence[float]
+    reference: Probabilities,
+    other: Probabilities,
+    thresholds: Sequence[float],
+    margin: float = 0.0,
 ) -> dict[str, float]:
     """Two runners on the same images [N, 40] each.
 
-    Returns `images`, `decisions` (N x 40), `largest` and `mean` absolute difference, and
-    `agreement`, the share of the decisions (probability >= threshold) that are equal. NaN agrees
-    with nothing.
+    Returns `images`, `decisions` (N x 40), `largest` and `mean` absolute difference, `agreement`,
+    the share of the decisions (probability >= threshold) that are equal, and the `margin`. A
+    decision also counts as equal where the reference is no further from its threshold than the
+    margin; how many differ there is `within_margin`. NaN agrees with nothing.
 
     Raises PipelineError where the shapes differ, or where `other` leaves [0, 1], as logits do.
     """
@@ -152,13 +167,16 @@ def measure_agreement(
     difference = np.abs(reference.astype(np.float64) - other.astype(np.float64))
     difference[np.isnan(difference)] = 1.0
     limits = np.asarray(thresholds)
-    agree = ((reference >= limits) == (other >= limits)) & ~np.isnan(other)
+    equal = ((reference >= limits) == (other >= limits)) & ~np.isnan(other)
+    excused = ~equal & ~np.isnan(other) & (np.abs(reference - limits) <= margin)
     return {
         "images": len(reference),
-        "decisions": agree.size,
+        "decisions": equal.size,
         "largest": float(difference.max()),
         "mean": float(difference.mean()),
-        "agreement": float(agree.mean()),
+        "agreement": float((equal | excused).mean()),
+        "within_margin": int(excused.sum()),
+        "margin": margin,
     }
 
 

@@ -24,10 +24,10 @@ from pipeline.attributes import MODEL_ORDER
 from pipeline.errors import PipelineError
 from pipeline.export.card import INPUT, OUTPUT, About
 from pipeline.export.deployed import Deployed
+from pipeline.export.precision import Precision
 from pipeline.files import new_directory
 from pipeline.network.model import FaceAttributes
 
-Precision = Literal["float16", "float32"]
 Variant = Literal["int8", "palette6", "palette4"]
 VARIANTS: Final[tuple[Variant, ...]] = ("int8", "palette6", "palette4")
 
@@ -62,6 +62,8 @@ def quiet_coremltools() -> Iterator[ModuleType]:
 def _import_coremltools() -> ModuleType:
     try:
         import coremltools
+        import coremltools.libmilstoragepython
+        import coremltools.libmodelpackage  # without the two it imports, and fails when it writes
     except ImportError as error:
         raise PipelineError(
             f"Core ML files need coremltools ({error}): `pip install coremltools`."

@@ -135,7 +135,8 @@ def _read_group(
             if images.null_count or names.null_count or images.field("bytes").null_count:
                 raise PipelineError(
                     f"{path} holds labels without their images; put img_align_celeba.zip beside"
-                    " the annotation files and run `pipeline download` again."
+                    " the annotation files, set sources.folder.images to true and run `pipeline"
+                    " download` again."
                 )
             names, data = names.to_pylist(), image_bytes(images)
             for row, place in zip(rows[inside].tolist(), places[inside].tolist(), strict=True):

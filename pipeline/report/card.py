@@ -90,6 +90,11 @@ def _licence(index: Index) -> str:
     return str(index.licence).rstrip(".")
 
 
+def _percent(share: float | None) -> str:
+    """As people read it; a dash where a split without images cannot tell."""
+    return "–" if share is None else f"{share:.2%}"
+
+
 def _readme(index: Index, header: dict[str, Any], table: pa.Table, place: str) -> str:
     from huggingface_hub import DatasetCardData
     from jinja2 import Environment, StrictUndefined
@@ -102,7 +107,7 @@ def _readme(index: Index, header: dict[str, Any], table: pa.Table, place: str) -
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
-    environment.filters |= {"thousands": "{:,}".format, "percent": "{:.2%}".format}
+    environment.filters |= {"thousands": "{:,}".format, "percent": _percent}
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         header=DatasetCardData(**header).to_yaml(),
         name=header["pretty_name"],

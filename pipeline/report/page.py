@@ -5,6 +5,7 @@ whose files are missing is left out. How it looks is in the Jinja template besid
 """
 
 import csv
+import hashlib
 import json
 import re
 import tempfile
@@ -16,11 +17,11 @@ from typing import Any, Final
 
 from pipeline.errors import PipelineError
 from pipeline.evaluation.published import caveat, faces, standings, with_transfa
-from pipeline.files import new_file
+from pipeline.files import new_file, sha256_of
 from pipeline.params import flatten, load_params
 from pipeline.report.plots import draw_calibration, draw_history, draw_published
 from pipeline.report.radar import draw_radar
-from pipeline.report.revisions import git
+from pipeline.report.revisions import git, why_no_git
 from pipeline.tables import Row, Rows, readable
 
 TEMPLATE: Final = Path(__file__).with_name("report.html")
@@ -72,6 +73,25 @@ TABLES: Final = {
 """Folder of a `Run` -> the CSV files that the page shows."""
 
 
+def stamp(run: Run) -> str:
+    """The hash of all the files that a page is drawn up from; it stands in the page."""
+    tables = [
+        getattr(run, folder) / f"{name}.csv" for folder, names in TABLES.items() for name in names
+    ]
+    files = [
+        run.params, *tables, run.stats / "attributes.csv", run.stats / "stats.json",
+        run.model / "model.json", run.evaluation / "metrics.json", run.evaluation / "radar.json",
+        run.export / "metrics.json",
+    ]  # fmt: skip
+    sums = [sha256_of(path) if path.is_file() else "" for path in files]
+    return hashlib.sha256(" ".join(sums).encode()).hexdigest()
+
+
+def is_stale(run: Run, page: Path) -> bool:
+    """Whether there is a page, and one of other files than those of now."""
+    return page.is_file() and stamp(run) not in page.read_text(encoding="utf-8", errors="replace")
+
+
 def _content(run: Run) -> dict[str, Any]:
     """What the template is filled with."""
     settings = load_params(run.params)
@@ -91,16 +111,18 @@ def _content(run: Run) -> dict[str, Any]:
     if tables["overall"]:
         split, images = tables["overall"][0]["split"], int(tables["overall"][0]["images"])
     warning = caveat(source, split, images)
+    drift = _csv(run.stats / "attributes.csv")
     comparable = bool(tables["published"]) and not warning
     return {
         **tables,
-        "attributes": sorted(tables["attributes"], key=lambda row: -float(row["gain"])),
+        "attributes": sorted(tables["attributes"], key=lambda row: -float(row["gain"] or 0)),
         "intervals": {row["metric"]: row for row in tables["intervals"]},
         "contradictions": [
             {**row, "at_most_one_of": row["at_most_one_of"].replace(" ", ", ")}
             for row in tables["contradictions"]
         ],
-        "drifting": _drifting(_csv(run.stats / "attributes.csv")),
+        "drifting": _drifting(drift),
+        "drift_known": any(row["drift_p"] for row in drift),
         "metrics": metrics,
         "model": model,
         "stats": stats,
@@ -114,6 +136,8 @@ def _content(run: Run) -> dict[str, Any]:
         "params": run.params.read_text(encoding="utf-8"),
         "changed": _changed(model.get("recipe", {}), settings.model_dump()),
         "commit": _commit(run.params.absolute().parent),
+        "no_commit": why_no_git(run.params.absolute().parent) or "git has no commit yet",
+        "stamp": stamp(run),
         "pictures": _pictures(tables, _json(run.evaluation / "radar.json"), source, comparable),
     }
 
@@ -141,7 +165,8 @@ def _csv(path: Path) -> list[Row]:
 
 def _drifting(rows: Rows) -> list[Row]:
     """The attributes whose prevalence differs between splits by more than chance, largest first."""
-    found = [row for row in rows if float(row["drift_p"]) < 0.01 / len(rows)]  # Bonferroni
+    known = [row for row in rows if row["drift_p"]]
+    found = [row for row in known if float(row["drift_p"]) < 0.01 / len(rows)]  # Bonferroni
     return sorted(found, key=lambda row: -abs(float(row["drift"])))[:8]
 
 
@@ -189,8 +214,10 @@ def _svg(name: str, draw: Callable[[Path], None]) -> str:
     return re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text[text.index("<svg") :])
 
 
-def percent(fraction: float | str, digits: int = 2) -> str:
-    """0.9 -> `90.00 %`, with a space that does not break."""
+def percent(fraction: float | str | None, digits: int = 2) -> str:
+    """0.9 -> `90.00 %`, with a space that does not break; a dash for None."""
+    if fraction is None:
+        return "\N{EN DASH}"
     return f"{100 * float(fraction):.{digits}f}\N{NO-BREAK SPACE}%"
 
 

@@ -66,15 +66,18 @@ def cluster_order(similarity: NDArray[np.float64]) -> list[int]:
 
 
 def draw_phi(phi: NDArray[np.float64], attributes: Sequence[str], path: Path) -> None:
-    """Draw the phi coefficients [n, n] in [-1, 1]; attributes that go together stand together."""
-    phi = np.nan_to_num(np.asarray(phi, dtype=float))  # a constant attribute has no phi
-    order = cluster_order(phi)
+    """Draw the phi coefficients [n, n] in [-1, 1]; attributes that go together stand together.
+
+    Left blank are the diagonal and NaN, of an attribute that never varies.
+    """
+    order = cluster_order(np.nan_to_num(phi))
     labels = [readable(attributes[i]) for i in order]
-    shown = np.ma.masked_array(phi[np.ix_(order, order)], np.eye(len(order), dtype=bool))
+    shown = np.array(phi, dtype=float)[np.ix_(order, order)]
+    np.fill_diagonal(shown, np.nan)
     with new_figure(8, 7.3, path) as figure:
         axes = figure.subplots()
-        limit = max(0.1, float(np.ceil(10 * abs(shown).max()) / 10))
-        axes.set_facecolor(FAINT)  # shows where the diagonal is left blank
+        limit = max(0.1, float(np.ceil(10 * np.nan_to_num(abs(shown)).max()) / 10))
+        axes.set_facecolor(FAINT)  # shows where it is left blank
         image = axes.imshow(shown, cmap="RdBu_r", vmin=-limit, vmax=limit)
         axes.set_xticks(range(len(order)), labels, rotation=90, fontsize=8)
         axes.set_yticks(range(len(order)), labels, fontsize=8)
@@ -89,7 +92,7 @@ def draw_phi(phi: NDArray[np.float64], attributes: Sequence[str], path: Path) ->
 def draw_attribute_bars(rows: Rows, path: Path) -> None:
     """Draw accuracy and baseline side by side with the gain, largest gain first.
 
-    A row has `attribute`, `accuracy` and `baseline`, the last two in per cent.
+    A row has `attribute`, `accuracy` and, where known, `baseline`, the last two in per cent.
     """
     accuracy, baseline = column(rows, "accuracy"), column(rows, "baseline")
     order = np.argsort(-(accuracy - baseline), kind="stable")
@@ -107,7 +110,7 @@ def draw_attribute_bars(rows: Rows, path: Path) -> None:
         left.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0)
         right.barh(places, gain, height=0.72, color=np.where(gain < 0, VERMILION, LIGHT_BLUE))
         right.axvline(0, color=GREY, lw=1)
-        for place, value in zip(places, gain, strict=True):
+        for place, value in zip(places[np.isfinite(gain)], gain[np.isfinite(gain)], strict=True):
             signed = f" {value:+.1f}".replace("-", "−")
             right.text(max(value, 0), place, signed, va="center", fontsize=7.5)
         right.margins(x=0.14)

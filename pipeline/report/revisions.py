@@ -1,18 +1,22 @@
-"""Revisions of the project side by side: the params in which they differ, and their metrics.
+"""Revisions of the project side by side: data, the params in which they differ, and metrics.
 
 A revision is a commit, branch or tag, the name of a DVC experiment (a commit that DVC keeps below
 `refs/exps`), or `workspace`: the files as they are now. Everything else is read from git.
 """
 
+import hashlib
 import json
+import os
+import re
 import subprocess
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ruamel.yaml import YAML, YAMLError
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, one_line
 from pipeline.params import flatten
 from pipeline.tables import Row
 
@@ -20,27 +24,77 @@ WORKSPACE: Final = "workspace"
 PARAMS: Final = "params.yaml"
 METRICS: Final = "data/evaluation/metrics.json"
 EXPORT: Final = "data/export/metrics.json"
+STATS: Final = "data/stats/stats.json"
+LOCK: Final = "dvc.lock"
 
 
-def revision_rows(revisions: Sequence[str], folder: Path) -> list[Row]:
-    """One row per revision: `revision`, the params in which they differ, the metrics, the sizes.
+@dataclass(frozen=True)
+class Revision:
+    """What a revision holds, flat: key -> value."""
 
-    `folder` is the project's, in a git repository. What a revision does not have is None. Raises
-    PipelineError where git does not know a revision, nothing was evaluated there, or a file is
-    damaged.
+    name: str
+    data: str | None
+    """Eight digits of DVC's hash of the shards that were judged; None where that is not known."""
+
+    params: Row
+    images: Row
+    """Of each split, before quarantine: `images.train` ..."""
+
+    metrics: Row
+    """Metrics and, of the exported files, sizes."""
+
+
+def side_by_side(revisions: Sequence[Revision]) -> list[Row]:
+    """A row each: `revision`, `data`, the images and params in which they differ, the metrics.
+
+    What a revision does not have is None.
     """
-    read = [_read(revision, folder) for revision in revisions]
-    params = {key: [row.get(key) for row, _ in read] for row, _ in read for key in row}
-    differing = [key for key, values in params.items() if any(v != values[0] for v in values)]
-    measured = list(dict.fromkeys(key for _, metrics in read for key in metrics))
+    images = _differing([r.images for r in revisions])
+    params = _differing([r.params for r in revisions])
+    measured = dict.fromkeys(key for r in revisions for key in r.metrics)
     return [
         {
-            "revision": revision,
-            **{key: settings.get(key) for key in differing},
-            **{key: metrics.get(key) for key in measured},
+            "revision": r.name,
+            "data": r.data,
+            **{key: r.images.get(key) for key in images},
+            **{key: r.params.get(key) for key in params},
+            **{key: r.metrics.get(key) for key in measured},
         }
-        for revision, (settings, metrics) in zip(revisions, read, strict=True)
+        for r in revisions
     ]
+
+
+def read_revision(name: str, folder: Path) -> Revision:
+    """A revision of the project in `folder`, which lies in a git repository.
+
+    Raises PipelineError where git does not know the revision, nothing was evaluated there, or a
+    file is damaged.
+    """
+    commit = None if name == WORKSPACE else find_commit(name, folder)
+
+    def text(path: str) -> str:
+        if commit:
+            return git(folder, "show", f"{commit}:./{path}") or ""
+        return (folder / path).read_text("utf-8") if (folder / path).is_file() else ""
+
+    def content(path: str) -> Any:
+        if path.endswith(".json"):
+            return json.loads(text(path) or "{}")
+        return YAML(typ="safe", pure=True).load(text(path) or "{}")
+
+    try:
+        metrics, export = flatten(content(METRICS)), flatten(content(EXPORT))
+        params, stats = flatten(content(PARAMS)), flatten(content(STATS))
+        lock = content(LOCK)
+    except (YAMLError, ValueError) as error:
+        raise PipelineError(
+            f"{name} has a damaged params, metrics or lock file: {one_line(error)}."
+        ) from error
+    if not metrics:
+        raise PipelineError(f"{name} holds no {METRICS}; nothing was evaluated there.")
+    sizes = {k: v for k, v in export.items() if k == "parameters" or k.endswith("bytes")}
+    images = {key: count for key, count in stats.items() if key.startswith("images.")}
+    return Revision(name, _data(lock, text(METRICS)), params, images, metrics | sizes)
 
 
 def find_commit(revision: str, folder: Path) -> str:
@@ -48,6 +102,8 @@ def find_commit(revision: str, folder: Path) -> str:
     commit = git(folder, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     if commit:
         return commit.strip()
+    if reason := why_no_git(folder):
+        raise PipelineError(f"{revision} cannot be read, for {reason}.")
     listed = git(folder, "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps") or ""
     refs = [line.split() for line in listed.splitlines()]
     # refs/exps/ab/cdef.../NAME: DVC files experiments under the commit that they started from
@@ -64,34 +120,53 @@ def find_commit(revision: str, folder: Path) -> str:
 
 def git(folder: Path, *arguments: str) -> str | None:
     """What git prints, run in `folder`; None where it fails, or there is no git."""
+    done = _run(folder, *arguments)
+    return done.stdout if done and done.returncode == 0 else None
+
+
+def why_no_git(folder: Path) -> str | None:
+    """Why git can say nothing of `folder`, a clause; None where it can.
+
+    Besides folders outside a repository it refuses those of another owner, and says how to trust
+    one.
+    """
+    done = _run(folder, "rev-parse", "--git-dir")
+    if done is None:
+        return "git is not installed"
+    said = " ".join(done.stderr.split()).removeprefix("fatal: ")
+    return f'git says "{said}"' if done.returncode else None
+
+
+def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str] | None:
+    """Git as it ended; None where there is no git."""
     try:
-        done = subprocess.run(
-            ["git", "-C", folder, *arguments], capture_output=True, text=True, encoding="utf-8"
+        return subprocess.run(
+            ["git", "-C", folder, *arguments],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            env={**os.environ, "LC_ALL": "C"},  # so that what it says is known words
         )
     except FileNotFoundError:
         return None
-    return done.stdout if done.returncode == 0 else None
 
 
-def _read(revision: str, folder: Path) -> tuple[Row, Row]:
-    """Params, and metrics with sizes, of a revision; both flat."""
-    commit = None if revision == WORKSPACE else find_commit(revision, folder)
+def _data(lock: Any, metrics: str) -> str | None:
+    """What dvc.lock says of the shards that were judged.
 
-    def text(path: str) -> str | None:
-        if commit:
-            return git(folder, "show", f"{commit}:./{path}")
-        return (folder / path).read_text("utf-8") if (folder / path).is_file() else None
-
+    Of nothing where it speaks of other metrics: then a stage was run by hand since.
+    """
     try:
-        params = flatten(YAML(typ="safe", pure=True).load(text(PARAMS) or "{}"))
-        metrics = flatten(json.loads(text(METRICS) or "{}"))
-        export = flatten(json.loads(text(EXPORT) or "{}"))
-    except (YAMLError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise PipelineError(
-            f"{revision} has a damaged params or metrics file: {reason}."
-        ) from error
-    if not metrics:
-        raise PipelineError(f"{revision} holds no {METRICS}; nothing was evaluated there.")
-    sizes = {k: v for k, v in export.items() if k == "parameters" or k.endswith("bytes")}
-    return params, metrics | sizes
+        judged = lock["stages"]["evaluate"]
+        sums = {part["path"]: part["md5"] for part in [*judged["deps"], *judged["outs"]]}
+        [shards] = [path for path in sums if re.fullmatch("data/[^/]+/shards", path)]
+        written = sums[METRICS] == hashlib.md5(metrics.encode()).hexdigest()
+        return str(sums[shards])[:8] if written else None
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _differing(rows: Sequence[Row]) -> list[str]:
+    """The keys that have not the same value in all rows."""
+    keys = dict.fromkeys(key for row in rows for key in row)
+    return [key for key in keys if any(row.get(key) != rows[0].get(key) for row in rows)]

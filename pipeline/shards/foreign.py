@@ -1,10 +1,11 @@
 """WebDataset tars that others made, indexed on first use.
 
 A sample is KEY.jpg (.jpeg, .png, .webp) and KEY.json, whose `attributes` are the 40 labels: a
-list in CelebA order or an object by name, either of 0 and 1 or of -1 and 1; `celeb_id` may stand
-beside them. The shards of a split are named SPLIT-*.tar or lie in a folder SPLIT. The index is
-kept in the user's cache folder, not beside the tars, which may be read-only or under version
-control; it is named after the paths, sizes and times of the tars, so changed ones are read anew.
+list in CelebA order or an object by name, either of 0 and 1 or of -1 and 1; `celeb_id`, an integer
+or -1 where unknown, may stand beside them. The shards of a split are named SPLIT-*.tar or lie in a
+folder SPLIT; they are not compressed, for samples are read by their offset. The index is kept in
+the user's cache folder, not beside the tars, which may be read-only or under version control; it
+is named after the paths, sizes and times of the tars, so changed ones are read anew.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from pipeline.attributes import CELEBA_ORDER, SPLITS
+from pipeline.dataset.codec import without_text
 from pipeline.errors import PipelineError
 from pipeline.files import cache_folder, is_remote, new_file
 from pipeline.progress import Progress
@@ -32,6 +34,16 @@ from pipeline.shards.tar import BLOCK, Shard
 IMAGES = ("jpg", "jpeg", "png", "webp")
 
 _SPELLINGS = {"valid": ("valid", "validation", "val")}
+
+_UNPACK = {
+    b"\x1f\x8b": ("gzip", "gunzip", ".tar.gz", ".tgz"),
+    b"BZh": ("bzip2", "bunzip2", ".tar.bz2", ".tbz2"),
+    b"\xfd7zXZ\0": ("xz", "unxz", ".tar.xz", ".txz"),
+    b"\x28\xb5\x2f\xfd": ("zstd", "unzstd --rm", ".tar.zst", ".tzst"),
+}
+"""How a compressed file begins -> the method, what unpacks it, and the endings it wants."""
+
+_COMPRESSED = [end for _, _, *ends in _UNPACK.values() for end in ends]
 
 
 def is_foreign(folder: Path) -> bool:
@@ -78,12 +90,20 @@ def _describe(shards: dict[str, list[Shard]], size: int) -> Index:
 
 
 def _tars(folder: Path, split: str) -> list[Path]:
-    return sorted(
+    """The tars of a split. Raises PipelineError for a compressed one that is not unpacked too."""
+    found = [
         path
         for name in _SPELLINGS.get(split, (split,))
-        for pattern in (f"{name}-*.tar", f"{name}/*.tar")
+        for pattern in (f"{name}-*", f"{name}/*")
         for path in folder.glob(pattern)
-    )
+        if not path.name.startswith(".")  # a Mac's ._train-0.tar
+    ]
+    tars = sorted(path for path in found if path.suffix == ".tar")
+    for path in sorted(found):
+        end = next((end for end in _COMPRESSED if path.name.endswith(end)), None)
+        if end and path.with_name(f"{path.name.removesuffix(end)}.tar") not in tars:
+            raise _unreadable(path, "it is not compressed as its name says")
+    return tars
 
 
 def index_foreign(folder: Path, split: str) -> tuple[Index, pa.Table]:
@@ -162,12 +182,30 @@ def _read_tar(path: Path, name: str, split: str) -> tuple[pa.Table, int]:
             key, (offset, size) = next(iter(images.items()))
             side = _side(os.pread(file.fileno(), size, offset), path, key)
     except (tarfile.TarError, OSError) as error:
-        raise PipelineError(f"{path} cannot be read ({error}); copy it again.") from error
+        raise _unreadable(path, str(error)) from error
     samples = [
         Sample(place, key, key, b"", labels[key][1], labels[key][0], None, *images[key])
         for place, key in enumerate(images)
     ]
     return index_rows(split, name, samples), side
+
+
+def _unreadable(path: Path, reason: str) -> PipelineError:
+    """What is to be said of a file that is no tar: it is compressed, or else the reason."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+    except OSError:
+        head = b""
+    for magic, (method, command, *ends) in _UNPACK.items():
+        if head.startswith(magic):
+            named = path if path.name.endswith(tuple(ends)) else path.with_suffix(ends[0])
+            rename = "" if named == path else f"mv {path} {named} && "
+            return PipelineError(
+                f"{path} is compressed with {method}, and samples are read by their offset in a"
+                f" plain tar; unpack it: `{rename}{command} {named}`."
+            )
+    return PipelineError(f"{path} cannot be read ({reason}); copy it again.")
 
 
 def _members(path: Path, file: int) -> Iterator[tuple[str, str, int, int]]:
@@ -181,7 +219,9 @@ def _members(path: Path, file: int) -> Iterator[tuple[str, str, int, int]]:
                 if end > there:
                     break
                 # A WebDataset key: all before the first dot of the name, folders included.
-                parent, _, base = member.name.rpartition("/")
+                # Bytes that are not UTF-8 are written out, for Arrow knows none.
+                name = member.name.encode("utf-8", "backslashreplace").decode()
+                parent, _, base = name.rpartition("/")
                 stem, _, kind = base.partition(".")
                 yield (
                     str(PurePosixPath(parent, stem)),
@@ -200,13 +240,13 @@ def _read_json(data: bytes, path: Path, key: str) -> tuple[bytes, int | None]:
     """The labels, packed, and the identity."""
     try:
         content = json.loads(data)
-        values, celeb_id = content["attributes"], content.get("celeb_id")
+        values, celeb_id = content["attributes"], content.get("celeb_id", -1)
         if isinstance(values, dict):
             if values.keys() != set(CELEBA_ORDER):
                 raise ValueError
             values = [values[name] for name in CELEBA_ORDER]
         known = set(values) <= {0, 1} or set(values) <= {-1, 1}
-        if not known or len(values) != len(CELEBA_ORDER) or type(celeb_id) not in (int, type(None)):
+        if not known or len(values) != len(CELEBA_ORDER):
             raise ValueError
     except (ValueError, TypeError, KeyError, AttributeError):
         raise _wrong(
@@ -215,16 +255,18 @@ def _read_json(data: bytes, path: Path, key: str) -> tuple[bytes, int | None]:
             'has a json without "attributes": a list of 40 labels in CelebA order or an object of'
             " the 40 by name, all of 0 and 1 or all of -1 and 1",
         ) from None
+    if type(celeb_id) is not int and celeb_id is not None:
+        raise _wrong(path, key, f'has the "celeb_id" {celeb_id!r}, which is no integer')
     [labels] = pack_labels(np.array([values]) > 0)
-    return labels, celeb_id
+    return labels, None if celeb_id == -1 else celeb_id
 
 
 def _side(data: bytes, path: Path, key: str) -> int:
     """The side of an image by its header, px."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(without_text(data)), formats=("JPEG", "PNG", "WEBP")) as image:
             width, height = image.size
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _wrong(path, key, f"has a damaged image ({error})") from error
     if width != height:
         raise _wrong(path, key, f"is {width} x {height} px; the network takes squares")

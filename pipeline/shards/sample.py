@@ -77,14 +77,18 @@ def unpack_labels(rows: Sequence[bytes], labels: int) -> np.ndarray:
 
 
 def sample_json(sample: Sample, labels: int = len(CELEBA_ORDER)) -> bytes:
-    """The `<key>.json` of a sample: `labels` values of 0, 1 or null (unknown), identity, path."""
+    """The `<key>.json` of a sample: `labels` values of 0, 1 or null (unknown), identity, path.
+
+    An unknown identity is -1: who reads a column of integers, as `datasets` does, knows its type
+    from the first samples, which may all be unknown.
+    """
     values = _digits(sample.labels)[:labels]
     if sample.known is not None:
         known = _digits(sample.known)
         listed = ", ".join(v if k == "1" else "null" for v, k in zip(values, known, strict=False))
     else:
         listed = ", ".join(values)
-    identity = "null" if sample.celeb_id is None else sample.celeb_id
+    identity = -1 if sample.celeb_id is None else sample.celeb_id
     return (
         f'{{"attributes": [{listed}], "celeb_id": {identity}, "path": {json.dumps(sample.path)}}}'
     ).encode()

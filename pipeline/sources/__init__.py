@@ -9,7 +9,7 @@ def open_source(params: Params) -> Source:
     if params.data.source == "folder":
         from pipeline.sources.folder.source import FolderSource
 
-        return FolderSource(params.sources.folder.root())
+        return FolderSource(params.sources.folder.root(), params.sources.folder.images)
 
     if params.data.source == "hub":
         from pipeline.sources.hub.source import HubSource

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.attributes import CELEBA_ORDER
-from pipeline.dataset.keys import stem
+from pipeline.dataset.keys import key_of
 from pipeline.dataset.raw_index import RawFile, RawIndex
+from pipeline.files import is_junk
 from pipeline.records import Record, load_record
 from pipeline.shards.index import Index
 from pipeline.shards.sample import INDEX_SCHEMA
@@ -136,7 +137,7 @@ def _compare_rows(path: Path, index: Index, quick: bool, notes: Notes) -> dict[s
         if times > 1:
             notes.add(path.name, f"has {times:,} rows", key)
     for image in index.quarantine:
-        if (key := stem(image.name)) in keys:
+        if (key := key_of(image.name)) in keys:
             notes.add(path.name, "is there, though in quarantine", key)
     spans: dict[str, Span] = {}
     columns = (table[name].to_pylist() for name in ("key", "split", "shard"))
@@ -168,7 +169,8 @@ def _read_rows(path: Path, index: Index, columns: list[str] | None) -> pa.Table:
 
 def _note_extra_files(folder: Path, index: str, listed: Iterable[str], notes: Notes) -> None:
     for name in {path.name for path in folder.iterdir()} - {index, *listed} - BESIDE:
-        notes.add(name, f"is not in {index}")
+        if not is_junk(name):
+            notes.add(name, f"is not in {index}")
 
 
 def _counts(column: pa.ChunkedArray) -> dict[str, int]:

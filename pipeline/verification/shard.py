@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset.codec import BadImage, CropSettings, decode_crop
-from pipeline.dataset.keys import stem
+from pipeline.dataset.keys import key_of
 from pipeline.dataset.labels import label_matrix
 from pipeline.shards.tar import BLOCK, RECORD, Member, padded, parse_header
 from pipeline.verification.faults import Notes
@@ -35,6 +35,8 @@ class SampleFile(BaseModel, strict=True):
 
     attributes: list[int]
     celeb_id: int | None
+    """-1 where unknown; null in older shards."""
+
     path: str
 
 
@@ -173,9 +175,10 @@ class ShardInspector:
             pairs = zip(CELEBA_ORDER, sample.attributes, labels, strict=True)
             wrong = [name for name, there, here in pairs if there != here]
             yield f"labels differ from index.parquet in {', '.join(wrong)}"
-        if sample.celeb_id != self.identities[row]:
+        identity = None if sample.celeb_id == -1 else sample.celeb_id
+        if identity != self.identities[row]:
             yield f"celeb_id is {sample.celeb_id}, index.parquet says {self.identities[row]}"
-        if stem(sample.path) != self.keys[row]:
+        if key_of(sample.path) != self.keys[row]:
             yield f"path is {sample.path!r}"
 
     def _image_texts(self, member: Member, row: int) -> Iterator[str]:

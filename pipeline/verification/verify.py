@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 from pipeline import engines
 from pipeline.dataset.codec import BadImage, CropSettings
 from pipeline.dataset.crops import decode_portrait
-from pipeline.dataset.keys import stem
+from pipeline.dataset.keys import key_of
 from pipeline.dataset.raw import ROWS_AT_ONCE, named_images, open_parquet
 from pipeline.dataset.raw_index import RawFile
-from pipeline.files import sha256_of
+from pipeline.files import is_junk, sha256_of
 from pipeline.progress import Progress
 from pipeline.shards.tar import Shard
 from pipeline.verification.faults import Fault, Notes
@@ -37,6 +37,8 @@ class Verified:
     samples: int
     raw_files: int
     rows: int
+    ignored: int
+    """Files that the system left in the folders."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class RawUnit:
             try:
                 decode_portrait(data, name)
             except BadImage as error:
-                notes.add(self.path.name, f"image {error}", stem(name))
+                notes.add(self.path.name, f"image {error}", key_of(name))
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,7 @@ def verify(
         sum(unit.samples for unit in shard_units),
         len(raw_units),
         sum(unit.samples for unit in raw_units),
+        sum(is_junk(path.name) for f in (raw, shards) if f for path in f.glob("*")),
     )
 
 

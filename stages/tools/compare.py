@@ -1,9 +1,14 @@
 """Command `compare`: revisions and experiments in one table."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from stages.layout import EVALUATION, EXPORT, MODEL, PARAMS, STATS
+
+if TYPE_CHECKING:
+    from pipeline.tables import Rows
 
 
 def compare(
@@ -16,21 +21,52 @@ def compare(
     ],
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, with every column.")] = False,
 ) -> None:
-    """Print the params in which revisions differ, their metrics and sizes; one row each."""
+    """Print the params in which revisions differ, their metrics and sizes; one row each.
+
+    `data` is the beginning of DVC's hash of the shards that were judged, - where dvc.lock does not
+    tell; the images of each split stand beside it where they differ. A revision that cannot be
+    read gives a line on standard error and stops nothing; the exit code is then 1.
+    """
     import csv
     import sys
 
-    from pipeline.report.revisions import revision_rows
+    from pipeline.errors import PipelineError
+    from pipeline.report.page import Run, is_stale
+    from pipeline.report.revisions import read_revision, side_by_side
 
-    rows = revision_rows(revisions, Path())
-    if as_csv:
-        writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return
+    if not PARAMS.is_file():
+        raise PipelineError(f"{PARAMS} does not exist; run from the project's folder.")
+    found, errors = [], []
+    for revision in revisions:
+        try:
+            found.append(read_revision(revision, Path()))
+        except PipelineError as error:
+            errors.append(f"error: {error}")
+    if rows := side_by_side(found):
+        if as_csv:
+            writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        else:
+            _print_table(rows)
+    page = EVALUATION / "report.html"
+    if is_stale(Run(PARAMS, STATS, MODEL, EVALUATION, EXPORT), page):
+        print(
+            f"{page} shows another run than the workspace; run `pipeline report`.", file=sys.stderr
+        )
+    if errors:
+        print(*errors, sep="\n", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _print_table(rows: "Rows") -> None:
+    """Columns of what differs; what is the same in all rows, and known to be, on one line."""
     first, *others = rows
     same = [
-        k for k in first if others and k != "revision" and all(o[k] == first[k] for o in others)
+        key
+        for key in first
+        if others and key != "revision" and all(row[key] == first[key] for row in others)
+        if not (key == "data" and first[key] is None)
     ]
     _print_columns([_column(k, [row[k] for row in rows]) for k in first if k not in same])
     if same:

@@ -50,14 +50,15 @@ def demo(
 
 
 def _serve(server: "SiteServer", browser: bool) -> None:
-    """Until Ctrl-C."""
+    """Until Ctrl-C, or a signal that ends the process."""
     import contextlib
     import webbrowser
+    from threading import Thread
 
     print(f"The demo runs at {' and '.join(server.urls)} until Ctrl-C.", flush=True)
     if server.https:
         print("The browser warns of the certificate, which is our own; accept it once.", flush=True)
-    if browser:
-        webbrowser.open(server.urls[0])
+    if browser:  # beside the server, for it may stay in the foreground
+        Thread(target=webbrowser.open, args=(server.urls[0],), daemon=True).start()
     with contextlib.suppress(KeyboardInterrupt):
         server.serve_forever()

@@ -16,7 +16,8 @@ def predict(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="An .onnx file, an .mlpackage, or a folder with model.json (thresholds 0.5).",
+            help="An .onnx file, an .mlpackage, a folder that holds one, or one with model.json"
+            " (thresholds 0.5).",
             show_default="the ONNX file of data/export, else data/model",
         ),
     ] = None,
@@ -27,21 +28,23 @@ def predict(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write the probabilities, one row per image; - is standard output.",
+            help="Write the probabilities, one row per image, in UTF-8 (a byte of a name that is"
+            " not: as 6 characters, like \\udcf6); - is standard output.",
         ),
     ] = None,
 ) -> None:
     """Name the attributes of upright, aligned portraits of any size and common format.
 
     The centre square is cropped as in training. Reads data/export or data/model, writes only
-    what --csv names. A file that is no image gives a line on standard error and stops nothing.
+    what --csv names. A file that is missing or no image, and what a folder holds besides images,
+    give lines on standard error and stop nothing.
     """
     import json
     import warnings
     from contextlib import ExitStack
     from csv import writer
 
-    from pipeline.apps.photos import find_images
+    from pipeline.apps.find import find_images
     from pipeline.apps.predictor import by_region, open_predictor, predict_files, present
     from pipeline.attributes import MODEL_ORDER
     from pipeline.dataset.codec import BadImage
@@ -52,13 +55,17 @@ def predict(
     if to_stdout and as_json:
         raise PipelineError("--json and --csv both write to standard output; choose one.")
     csv = Path("/dev/stdout") if to_stdout else csv
-    paths = find_images(images)
     predictor = open_predictor(model or _default_model())
+    paths, left_out = find_images(images)
+    for line in left_out:
+        print(f"left out: {line}", file=sys.stderr)
     failed = 0
     with ExitStack() as stack:
         if csv is not None:
             partial = stack.enter_context(new_file(csv))
-            file = stack.enter_context(partial.open("w", newline="", encoding="utf-8"))
+            file = stack.enter_context(
+                partial.open("w", newline="", encoding="utf-8", errors="backslashreplace")
+            )
             table = writer(file, lineterminator="\n")
             table.writerow(["file", *MODEL_ORDER])
         for path, answer in predict_files(predictor, paths):
@@ -83,9 +90,10 @@ def predict(
 
 
 def _default_model() -> Path:
-    for place in (*sorted(EXPORT.glob("*.onnx")), MODEL):
-        if place.exists():
-            return place
+    if any(EXPORT.glob("*.onnx")):
+        return EXPORT
+    if MODEL.exists():
+        return MODEL
     raise PipelineError(
         f"There is no network in {EXPORT} or {MODEL}; run `pipeline export`, or give a --model."
     )

@@ -22,7 +22,7 @@ def profile(
     data/export are printed where there are any.
     """
     from pipeline.export import profile as profiling
-    from pipeline.files import new_directory, write_csv
+    from pipeline.files import is_junk, new_directory, write_csv
     from pipeline.network.model import architecture_of
     from pipeline.params import load_params
     from pipeline.report.plots import draw_latency
@@ -47,7 +47,7 @@ def profile(
             f" {row['median_ms']:7.1f} ms, {row['ratio']:.2f} times ours"
         )
     for file in sorted(EXPORT.glob("**/*")):
-        if file.suffix in (".onnx", ".mlpackage"):
+        if file.suffix in (".onnx", ".mlpackage") and not is_junk(file.name):
             inside = [file, *file.rglob("*")]
             size = sum(path.stat().st_size for path in inside if path.is_file())
             print(f"{file}: {size / 1e6:.1f} MB")

@@ -20,7 +20,8 @@ def recipe(
 
     path = RECIPES / f"{name}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml"))) or "none here"
+        known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
+        known = known or "none here; run from the project's folder"
         raise PipelineError(f"There is no recipe {name!r}; the recipes are: {known}.")
     load_params(path)
     changed = changes(PARAMS, path)

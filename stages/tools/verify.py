@@ -1,5 +1,6 @@
 """Command `verify`: raw files and shards against their indexes."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -49,6 +50,8 @@ def verify(
     found = verify_folders(raw, shards, quick)
     for fault in found.faults:
         print(fault)
+    if found.ignored:
+        print(f"ignored: {found.ignored:,} files of the system, as .DS_Store is", file=sys.stderr)
     if found.faults:
         plural = "s" if len(found.faults) > 1 else ""
         raise PipelineError(

@@ -1,6 +1,7 @@
 """From any image file to the crop of training."""
 
 import io
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -12,11 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.apps.photos import decode_image, find_images, read_crop
+from pipeline.apps.photos import CONVERT, decode_image, read_crop
 from pipeline.dataset.codec import BadImage, CropSettings
 from pipeline.dataset.crops import decode_portrait, square_crop
 from pipeline.dataset.raw import raw_files
-from pipeline.errors import PipelineError
 from pipeline.packing.plan import ShardSettings
 from pipeline.packing.write import write_shards
 from pipeline.shards.read import ShardReader
@@ -54,8 +54,9 @@ def test_a_portrait_gives_the_pixels_that_training_saw(raw: Path, tmp_path: Path
             np.testing.assert_array_equal(read_crop(file, 178), square_crop(whole, 178))
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP", "AVIF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_is_undone(orientation: int) -> None:
+def test_exif_orientation_is_undone(orientation: int, kind: str) -> None:
     turns = {
         1: [], 2: ["FLIP_LEFT_RIGHT"], 3: ["ROTATE_180"], 4: ["FLIP_TOP_BOTTOM"],
         5: ["TRANSPOSE"], 6: ["ROTATE_90"], 7: ["TRANSVERSE"], 8: ["ROTATE_270"],
@@ -65,7 +66,9 @@ def test_exif_orientation_is_undone(orientation: int) -> None:
         stored = stored.transpose(Image.Transpose[turn])
     exif = Image.Exif()
     exif[0x0112] = orientation
-    data = saved(stored, "JPEG", quality=100, subsampling=0, exif=exif)
+    exact = {"JPEG": {"quality": 100, "subsampling": 0}, "WEBP": {"lossless": True}}
+    exact["AVIF"] = {"quality": 100, "subsampling": "4:4:4"}
+    data = saved(stored, kind, exif=exif, **exact.get(kind, {}))
     found = decode_image(data)
     assert found.shape == (60, 40, 3)
     assert np.abs(found.astype(int) - picture()).max() <= 6
@@ -89,6 +92,8 @@ def test_grey_cmyk_16_bits_and_transparency() -> None:
         "16-bit TIFF": (saved(deep, "TIFF"), shades),
         "PNG": (saved(image, "PNG"), pixels),
         "1-bit PNG": (saved(Image.new("1", (40, 60), 1), "PNG"), np.full_like(pixels, 255)),
+        "AVIF": (saved(image, "AVIF", quality=100, subsampling="4:4:4"), pixels),
+        "JPEG 2000": (saved(image, "JPEG2000"), pixels),
         "lossless WebP": (saved(image, "WEBP", lossless=True), pixels),
         "clear PNG": (saved(clear, "PNG"), np.full_like(pixels, 255)),
         "palette": (saved(palette, "GIF"), np.asarray(palette.convert("RGB"))),
@@ -110,10 +115,41 @@ def png_of_16_bits(pixels: np.ndarray) -> bytes:
         b"IDAT": zlib.compress(content),
         b"IEND": b"",
     }
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        for kind, body in chunks.items()
-    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(kind, body) for kind, body in chunks.items())
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+LONG = zlib.compress(b"x" * 2_000_000)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (b"eXIf", b"no EXIF at all"),
+        (b"eXIf", b""),
+        (b"zTXt", b"workflow\0\0" + LONG),
+        (b"iTXt", b"workflow\0\1\0\0\0" + LONG),
+        (b"tEXt", b"workflow\0" + b"x" * 70_000_000),
+        (b"iCCP", b"profile\0\0" + LONG),
+        (b"zTXt", b"workflow\0\0damaged"),
+    ],
+)
+def test_what_a_png_tells_besides_its_pixels_stops_nothing(kind: bytes, body: bytes) -> None:
+    data = saved(Image.fromarray(picture()), "PNG")
+    header = 33  # signature and IHDR
+    told = data[:header] + chunk(kind, body) + data[header:]
+    np.testing.assert_array_equal(decode_image(told), picture())
+
+
+def test_a_jpeg_with_damaged_exif_is_read() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    sound = saved(Image.fromarray(picture()), "JPEG", exif=exif)
+    assert decode_image(sound).shape == (40, 60, 3)
+    assert decode_image(sound.replace(b"Exif\0\0MM", b"Exif\0\0??")).shape == (60, 40, 3)
 
 
 def test_any_size_is_cropped_to_its_centre(tmp_path: Path) -> None:
@@ -129,6 +165,8 @@ def test_any_size_is_cropped_to_its_centre(tmp_path: Path) -> None:
     [
         (b"", "is no image"),
         (b"a line of text\n", "is no image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is no image"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", f"is HEIC; {re.escape(CONVERT)}"),
         (saved(Image.fromarray(picture()), "JPEG")[:-30], "is damaged"),
         (saved(Image.fromarray(picture()), "PNG")[:-30], "is damaged"),
         (saved(Image.new("F", (4, 4)), "TIFF"), "floating-point"),
@@ -158,19 +196,3 @@ def test_flipped_bytes_give_an_image_or_a_reason(original: bytes, data: st.DataO
     except BadImage:
         return
     assert found.dtype == np.uint8 and found.ndim == 3 and found.shape[2] == 3
-
-
-def test_folders_are_searched_and_files_taken_as_named(tmp_path: Path) -> None:
-    for name in ("b.JPG", "a.png", "notes.txt", ".hidden.jpg", "deep/c.webp"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    names = [str(path.relative_to(tmp_path)) for path in find_images([tmp_path])]
-    assert names == ["a.png", "b.JPG", "deep/c.webp"]
-    assert find_images([tmp_path / "notes.txt"]) == [tmp_path / "notes.txt"]
-    with pytest.raises(PipelineError, match=r"none does not exist"):
-        find_images([tmp_path / "none"])
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(PipelineError, match=r"empty holds no image"):
-        find_images([tmp_path / "empty"])
-    with pytest.raises(BadImage, match="cannot be read"):
-        read_crop(tmp_path / "none.jpg", 64)

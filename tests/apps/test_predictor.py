@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -73,10 +74,22 @@ def test_no_network_is_a_sentence(tmp_path: Path) -> None:
         ("none.onnx", "none.onnx is missing"),
         ("none.mlpackage", "is missing"),
         ("none", "is no network"),
-        (".", "holds no model.json"),
+        (".", "holds no network: no .onnx, no .mlpackage, and no model.json"),
     ):
         with pytest.raises(PipelineError, match=complaint):
             open_predictor(tmp_path / name)
+
+
+def test_a_folder_stands_for_the_one_network_in_it(onnx_file: Path, tmp_path: Path) -> None:
+    for name in ("Faces.onnx", "._Faces.onnx", "model.json"):  # a card, for a network of that name
+        (tmp_path / name).write_bytes(onnx_file.read_bytes() if name[0] == "F" else b"{}")
+    (tmp_path / "Faces.mlpackage").mkdir()
+    assert open_predictor(tmp_path).size == 64
+    shutil.copy(onnx_file, tmp_path / "Other.onnx")
+    with pytest.raises(
+        PipelineError, match=r"holds 2 networks \(Faces.onnx, Other.onnx\); name one"
+    ):
+        open_predictor(tmp_path)
 
 
 def test_the_command_line(pipeline, onnx_file: Path, faces: Path) -> None:
@@ -127,6 +140,49 @@ def test_an_onnx_file_is_run_without_torch(onnx_file: Path, faces: Path) -> None
     loaded = set(done.stdout.rpartition("MODULES ")[2].split())
     assert "onnxruntime" in loaded
     assert not {"torch", "timm", "onnx", "coremltools", "pyarrow", "matplotlib"} & loaded
+
+
+def test_others_go_through_where_files_are_missing(pipeline, onnx_file: Path, faces: Path) -> None:
+    shutil.copy(faces / "000000.jpg", "a.jpg")
+    Path("some").mkdir()
+    for name in ("b.jpe", "notes.txt", "c.heic"):
+        shutil.copy(faces / "000001.jpg", Path("some", name))
+    wanted = ("none.jpg", "a.jpg", "some", "empty")
+    Path("empty").mkdir()
+    code, out, err = pipeline("predict", "--model", str(onnx_file), *wanted, "--json")
+    assert code == 1
+    assert [json.loads(line)["file"] for line in out.splitlines()] == ["a.jpg", "some/b.jpe"]
+    lines = err.splitlines()
+    assert lines[0].startswith("left out: 1 in some (c.heic): HEIC; convert it to JPEG first: ")
+    assert lines[1] == "left out: 1 in some (notes.txt): no image by name"
+    assert lines[2] == "error: none.jpg cannot be read (No such file or directory)."
+    assert lines[3].startswith("error: empty holds no image (")
+    assert lines[4:] == ["error: 2 of 4 files gave no prediction."]
+
+
+def test_any_name_is_told_on_any_terminal(onnx_file: Path, faces: Path, tmp_path: Path) -> None:
+    no_utf8 = os.fsdecode(b"sch\xf6n.jpg")
+    for name in ("Zoë.jpg", no_utf8):
+        shutil.copy(faces / "000000.jpg", tmp_path / name)
+
+    def predict(*options: str, encoding: str) -> str:
+        command = [sys.executable, "-m", "stages", "predict", "--model", onnx_file, "."]
+        done = subprocess.run(
+            [*command, *options],
+            cwd=tmp_path, capture_output=True, encoding="utf-8", check=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding},
+        )  # fmt: skip
+        return done.stdout
+
+    shown = predict(encoding="ascii")
+    assert r"Zo\xeb.jpg" in shown and r"sch\udcf6n.jpg" in shown
+    shown = predict(encoding="utf-8")
+    assert "Zoë.jpg" in shown and r"sch\udcf6n.jpg" in shown
+    answers = [json.loads(line) for line in predict("--json", encoding="ascii").splitlines()]
+    assert [answer["file"] for answer in answers] == ["Zoë.jpg", no_utf8]
+    predict("--csv", "found.csv", encoding="ascii")
+    with (tmp_path / "found.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["file"] for row in csv.DictReader(file)] == ["Zoë.jpg", r"sch\udcf6n.jpg"]
 
 
 @pytest.mark.skipif(not Path("/bin/bash").exists(), reason="needs bash for >( )")

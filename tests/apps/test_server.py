@@ -48,6 +48,32 @@ def test_https_with_a_certificate_for_the_names_it_is_reached_by(tmp_path: Path)
                     assert answer.read() == b"safe"
 
 
+def has_ipv6() -> bool:
+    with socket.socket(socket.AF_INET6) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            return False
+    return True
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.parametrize(("host", "named"), [("::1", "[::1]"), ("::", "localhost")])
+def test_addresses_of_ipv6(tmp_path: Path, host: str, named: str) -> None:
+    (tmp_path / "index.html").write_text("six")
+    with serving(tmp_path, host=host) as url:
+        assert url == f"http://{named}:{urlsplit(url).port}/"
+        with urllib.request.urlopen(url) as answer:
+            assert answer.read() == b"six"
+    with serving(tmp_path, host=host, https=True) as url:
+        certificate = ssl.get_server_certificate((urlsplit(url).hostname, urlsplit(url).port))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(cadata=certificate)
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        with urllib.request.urlopen(url, context=context, timeout=20) as answer:
+            assert answer.read() == b"six"
+
+
 def test_an_address_that_cannot_be_had_is_one_sentence(tmp_path: Path) -> None:
     with serving(tmp_path) as url, pytest.raises(PipelineError, match=r"taken.*--port"):
         SiteServer(tmp_path, "127.0.0.1", urlsplit(url).port or 0)

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -84,6 +85,48 @@ def test_npm_that_is_missing_or_cut_off_is_one_sentence(
     assert not Path("out").exists()
 
 
+@pytest.mark.skipif(not shutil.which("npm"), reason="needs npm")
+@pytest.mark.parametrize(
+    "setting",
+    ["global=true", "location=global", "dry_run=true", "package_lock_only=true", "prefix=/none",
+     "workspaces=true", "workspace=other", "loglevel=silent", "install_strategy=nested"],
+)  # fmt: skip
+def test_npm_installs_whatever_its_settings_for_others_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    name, _, value = setting.partition("=")
+    monkeypatch.setenv(f"npm_config_{name}", value)
+    page = package_of(tmp_path, {"package.json": '{"name": "onnxruntime-web", "version": "1.0.0"}'})
+    monkeypatch.setattr(site, "PAGE", page)
+    (work := tmp_path / "work").mkdir()
+    site._npm_install(work)
+    assert (work / "node_modules/onnxruntime-web/package.json").is_file()
+
+
+def test_an_npm_that_installs_nothing_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    npm = tmp_path / "npm"
+    npm.write_text("#!/bin/sh\n")
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(PipelineError, match=r"npm says that it is done, yet onnxruntime-web"):
+        site._npm_install(tmp_path)
+
+
+def package_of(folder: Path, files: dict[str, str]) -> Path:
+    """A page whose package.json asks for a package of these files, here and not in the network."""
+    for name, text in files.items():
+        (folder / "package" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "package" / name).write_text(text)
+    with tarfile.open(folder / "package.tgz", "w:gz") as tar:
+        tar.add(folder / "package", "package")
+    (folder / "page").mkdir()
+    wanted = {"dependencies": {"onnxruntime-web": f"file:{folder / 'package.tgz'}"}}
+    (folder / "page/package.json").write_text(json.dumps(wanted))
+    return folder / "page"
+
+
 def test_the_static_site(
     cache: Path, pipeline: Pipeline, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,17 +145,39 @@ def test_the_static_site(
     assert "Cross-Origin-Embedder-Policy: require-corp" in (built / "_headers").read_text()
 
 
-def test_the_command_serves_until_it_is_interrupted(cache: Path, work: Path) -> None:
-    command = [sys.executable, "-m", "stages", "demo", "--no-open", "--port", "0"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(cache)}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as running:
-        assert running.stdout
-        url = running.stdout.readline().removeprefix("The demo runs at ").split()[0]
-        with urllib.request.urlopen(url + "model/model.onnx") as answer:
-            assert answer.read() == MODEL.read_bytes()
-        running.send_signal(signal.SIGINT)
-        assert running.wait(timeout=20) == 0
-        assert running.stdout.read() == ""
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_the_command_serves_until_it_is_told_to_end_and_leaves_nothing(
+    cache: Path, work: Path, number: int, code: int
+) -> None:
+    (temporary := work / "tmp").mkdir()
+    # In the foreground, as a terminal's browser: it ends when its standard input does.
+    browser = work / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {work}/opened\nexec cat > {work}/closed\n')
+    browser.chmod(0o755)
+    own = {"PYTHONPATH": ROOT, "XDG_CACHE_HOME": cache, "TMPDIR": temporary, "BROWSER": browser}
+    with subprocess.Popen(
+        [sys.executable, "-m", "stages", "demo", "--port", "0"],
+        env={**os.environ, **{name: str(value) for name, value in own.items()}},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as running:  # fmt: skip
+        assert running.stdout and running.stdin
+        try:
+            url = running.stdout.readline().removeprefix("The demo runs at ").split()[0]
+            with urllib.request.urlopen(url + "model/model.onnx", timeout=20) as answer:
+                assert answer.read() == MODEL.read_bytes()
+            while not (work / "closed").exists():  # the browser is on, and the server too
+                urllib.request.urlopen(url, timeout=20).close()
+            assert (work / "opened").read_text() == url + "\n"
+            assert any(temporary.iterdir())
+            running.send_signal(number)
+            assert running.wait(timeout=20) == code
+            running.stdin.close()
+            assert running.stdout.read() == ""
+        finally:
+            running.kill()
+    assert not any(temporary.iterdir())
 
 
 def test_a_rebuilt_site_loses_its_own_old_files_and_no_other(

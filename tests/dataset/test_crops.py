@@ -1,11 +1,14 @@
 """The square crop, and what is refused before it."""
 
+import io
+
 import cv2
 import numpy as np
 import pytest
 import simplejpeg
+from PIL import Image
 
-from pipeline.dataset.codec import BadImage, CropSettings
+from pipeline.dataset.codec import BadImage, CropSettings, decode_crop
 from pipeline.dataset.crops import crop_portrait, decode_portrait, square_crop
 
 
@@ -41,6 +44,22 @@ def test_decoding_is_what_opencv_sees():
     data = jpeg(portrait())
     seen = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
     assert np.abs(decode_portrait(data).astype(int) - seen).max() <= 1
+
+
+@pytest.mark.parametrize("format", ["jpg", "png", "webp"])
+def test_pixels_are_taken_as_they_are_stored_whatever_exif_says(format):
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    out = io.BytesIO()
+    kind = {"jpg": "JPEG"}.get(format, format)
+    options = {"quality": 100} if format == "jpg" else {"lossless": True}
+    Image.fromarray(portrait()).save(out, kind, exif=turned, **options)
+    if format != "webp":  # of which no portraits are read
+        assert decode_portrait(out.getvalue(), f".{format}").shape == (218, 178, 3)
+    found = np.zeros((218, 178, 3), np.uint8)
+    decode_crop(out.getvalue(), found)
+    if format != "jpg":
+        assert (found == portrait()).all()
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """The labels on one screen."""
 
+import numpy as np
 import pytest
 
-from pipeline.attributes import CELEBA_ORDER
+from pipeline.attributes import CELEBA_ORDER, SPLITS
 from pipeline.dataset.duplicates import Duplicates
+from pipeline.dataset.labels import Labels
 from pipeline.dataset.overview import overview
 from pipeline.dataset.statistics import attribute_rows, contradiction_rows, headline
 from tests.support.predicted import random_labels
@@ -34,6 +36,23 @@ def test_what_is_wrong_is_named(labels):
     assert "Smiling has a single value in train" in text
     assert "1 identities are in two splits" in text
     assert "Smiling             100.00%     never" in text
+
+
+@pytest.mark.parametrize("empty", SPLITS)
+def test_a_split_without_images_is_named_and_nothing_said_of_it(labels, empty):
+    labels[empty] = Labels(np.zeros((0, 40), bool), np.zeros(0, np.int64))
+    text = screen(labels)
+    assert f"\n  {empty} has no images: what needs them is left empty" in text
+    assert "nan" not in text
+    assert ("accuracy on test - by the majority of train" in text) == (empty != "valid")
+    assert "single value" not in text
+    assert ("never" in text, f"to {empty}" in text) == (False, False)
+
+
+def test_images_without_an_identity_are_a_worry(labels):
+    assert "no identity" not in screen(labels)
+    labels["test"].celeb_id[:7] = -1
+    assert "\n  7 images have no identity: " in screen(labels)
 
 
 def test_duplicates_are_counted_where_they_were_looked_for(labels):

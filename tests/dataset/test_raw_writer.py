@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.dataset import raw_writer
-from pipeline.dataset.raw import raw_files
+from pipeline.dataset.raw import IMAGE, SCHEMA, raw_files
 from pipeline.dataset.raw_index import read_source
 from pipeline.dataset.raw_writer import write_raw
 from pipeline.errors import PipelineError
@@ -39,3 +39,33 @@ def test_nothing_is_left_when_a_source_fails(tmp_path):
     with pytest.raises(PipelineError, match="fire"):
         write_raw(Failing(4, 4, 4, seed=0, workers=1), tmp_path / "raw")
     assert list(tmp_path.iterdir()) == []
+
+
+def renamed(names: dict[int, str]) -> SyntheticSource:
+    """A source whose images of these numbers, from 0 over all splits, have other names."""
+
+    class Renamed(SyntheticSource):
+        def batches(self, split):
+            first = sum(n for s, n in self.counts.items() if s < split)
+            for batch in super().batches(split):
+                images = batch["image"].to_pylist()
+                for i, image in enumerate(images):
+                    image["path"] = names.get(first + i, image["path"])
+                yield batch.set_column(0, SCHEMA.field("image"), pa.array(images, IMAGE))
+
+    return Renamed(4, 4, 4, seed=0, workers=1)
+
+
+@pytest.mark.parametrize("second", [3, 6])
+def test_two_images_of_one_key_are_both_named(tmp_path, second):
+    """In one split and in two."""
+    with pytest.raises(PipelineError) as raised:
+        write_raw(renamed({2: "1.jpg", second: "1.png"}), tmp_path / "raw")
+    message = str(raised.value)
+    assert "1.jpg" in message and "1.png" in message and "have one key, 1," in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_that_are_no_keys_are_told_apart(tmp_path):
+    names = {0: "ä.jpg", 1: "ö.jpg", 2: "ä.png", 3: "a/1.jpg", 5: "b/1.jpg", 6: "1.jpg"}
+    assert write_raw(renamed(names), tmp_path / "raw").images == 12

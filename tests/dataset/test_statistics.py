@@ -1,6 +1,8 @@
 """Statistics against the published counts, brute force and scipy."""
 
 import csv
+import json
+import warnings
 
 import numpy as np
 import pytest
@@ -64,12 +66,56 @@ def test_phi_is_the_correlation_of_the_columns():
     assert np.allclose(statistics.phi(x), np.corrcoef(x.T.astype(float)))
 
 
-def test_phi_of_a_constant_column_is_zero_not_nan():
+def test_a_constant_column_has_no_phi():
     x = random_labels()["train"].attributes.copy()
     x[:, 3] = True
     matrix = statistics.phi(x)
-    assert np.isfinite(matrix).all()
-    assert matrix[3, 4] == 0 and matrix[3, 3] == 1
+    assert np.isnan(matrix[3]).all() and np.isnan(matrix[:, 3]).all()
+    others = np.delete(np.arange(40), 3)
+    assert np.isfinite(matrix[np.ix_(others, others)]).all()
+    assert statistics.phi_rows(matrix)[3]["Bald"] is None
+
+
+@pytest.mark.parametrize("empty", SPLITS)
+def test_what_needs_the_images_of_an_empty_split_is_null(empty):
+    labels = random_labels()
+    whole = statistics.attribute_rows(labels), statistics.headline(labels)
+    labels[empty] = Labels(np.zeros((0, 40), bool), np.zeros(0, np.int64))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rows, headline = statistics.attribute_rows(labels), statistics.headline(labels)
+        matrix = statistics.phi(labels["train"].attributes)
+    json.dumps([rows, headline, statistics.phi_rows(matrix)], allow_nan=False)
+    assert headline["empty_splits"] == [empty] and whole[1]["empty_splits"] == []
+    assert (headline["images"][empty], headline["identities"][empty]) == (0, 0)
+    baseline = headline["baseline_accuracy"]
+    nulls = {
+        "train": {"train_majority_on_test"},
+        "valid": set(),
+        "test": {"train_majority_on_test", "test_majority_on_test"},
+    }[empty]
+    for name, value in whole[1]["baseline_accuracy"].items():
+        assert baseline[name] == (None if name in nulls else value)
+    assert (headline["constant_loss_on_test"] is None) == (empty != "valid")
+    assert np.isnan(matrix).all() == (empty == "train")
+    names = {"drift", "drift_split", "drift_p"}
+    if empty == "train":
+        nulls = {"prevalence_train", "majority", "imbalance", "positive_weight", *names}
+        nulls |= {"baseline_valid", "baseline_test"}
+    else:
+        nulls = {f"prevalence_{empty}", f"baseline_{empty}", f"baseline_{empty}_own_majority"}
+    for row, before in zip(rows, whole[0], strict=True):
+        assert row.keys() == before.keys()
+        assert {name for name, value in row.items() if value is None} == nulls
+        if empty != "train":
+            assert row["drift_split"] == ({"valid", "test"} - {empty}).pop()
+
+
+def test_images_without_an_identity_are_counted():
+    labels = random_labels()
+    labels["test"].celeb_id[:7] = -1
+    counted = statistics.headline(labels)["images_without_identity"]
+    assert counted == {"train": 0, "valid": 0, "test": 7}
 
 
 def test_attribute_rows_by_brute_force():

@@ -3,6 +3,7 @@
 import csv
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis
@@ -14,6 +15,11 @@ from pipeline.dataset.statistics import prevalence
 from pipeline.errors import PipelineError
 from pipeline.evaluation.evaluate import Evaluation, evaluate, write
 from pipeline.evaluation.predictions import Predictions, SplitPredictions
+from pipeline.evaluation.predictions import read as read_predictions
+from pipeline.evaluation.predictions import write as write_predictions
+from pipeline.evaluation.summary import summary
+from pipeline.report.plots import draw_attribute_bars
+from pipeline.report.radar import draw_radar
 from pipeline.sources.folder.source import FolderSource
 from tests.support.predicted import found, settings, split_of, tied, tied_cases
 from tests.support.project import CELEBA_ANNOTATIONS, real_annotations
@@ -98,6 +104,57 @@ def test_valid_can_be_judged_and_train_needs_the_network():
     assert evaluate(found(), settings(split="valid")).overall[3]["rule"] == "valid majority"
     with pytest.raises(PipelineError, match="are of test and valid, and those of train are needed"):
         evaluate(found(), settings(split="train"))
+
+
+def test_without_valid_no_thresholds_are_chosen(tmp_path):
+    both = found()
+    alone = replace(both, splits={"test": both.splits["test"]})
+    result, whole = evaluate(alone, settings()), evaluate(both, settings())
+    assert result.metrics == whole.metrics
+    kept = result.thresholds
+    assert (kept["fixed"], kept["chosen_for"]) == (0.5, None)
+    assert kept["attributes"] == dict.fromkeys(MODEL_ORDER)
+    assert result.overall[1]["rule"] == "chosen on valid"
+    decided = ("accuracy", "recall", "specificity", "precision", "f1", "balanced_accuracy")
+    assert {result.overall[1][name] for name in decided} == {None}
+    for row in [*result.attributes, *result.regions]:
+        chosen = [value for name, value in row.items() if name.endswith("_chosen")]
+        assert chosen == [None] * 4 and row.get("threshold") is None
+    assert result.overall[::2] == whole.overall[::2]
+    assert "valid has no images: no thresholds were chosen" in summary(result)
+    write(result, tmp_path)
+    assert rows_of(tmp_path / "overall.csv")[1]["accuracy"] == ""
+
+
+def test_without_train_there_is_no_baseline(tmp_path):
+    blind = replace(found(), train_prevalence=np.full(40, np.nan))
+    write_predictions(tmp_path / "predictions.parquet", blind)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = evaluate(read_predictions(tmp_path), settings())
+    json.dumps(vars(result), allow_nan=False)
+    nulls = {name for name, value in result.metrics.items() if value is None}
+    assert nulls == {"baseline_accuracy", "baseline_loss"}
+    train, test = result.overall[2:]
+    assert train["accuracy"] is None and train["loss"] is None and test["accuracy"] > 0.5
+    for row in [*result.attributes, *result.regions]:
+        assert row["baseline_accuracy"] is None and row["gain"] is None
+    intervals = {row["metric"]: row for row in result.intervals}
+    assert intervals["baseline_accuracy"]["low"] is None and intervals["accuracy"]["low"] > 0.5
+    assert {row["baseline"] for row in result.radar} == {None}
+    text = summary(result)
+    assert "train has no images: no baseline" in text and "worse than the majority" not in text
+    draw_attribute_bars(result.radar, tmp_path / "bars.svg")
+    draw_radar(result.radar, tmp_path / "radar.svg")
+    for picture in ("bars.svg", "radar.svg"):
+        assert "nan" not in (tmp_path / picture).read_text().lower()
+
+
+def test_a_split_without_images_is_not_judged():
+    both = found()
+    empty = split_of(np.zeros((0, 40), bool), 1)
+    with pytest.raises(PipelineError, match="those of test are needed"):
+        evaluate(replace(both, splits={**both.splits, "test": empty}), settings())
 
 
 def evaluation_of(labels: np.ndarray, probabilities: np.ndarray, train_rates: np.ndarray):

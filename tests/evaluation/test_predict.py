@@ -1,17 +1,43 @@
 """Asking a network about splits."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipeline.attributes import MODEL_ORDER
+from pipeline.dataset.codec import CropSettings
 from pipeline.evaluation.predict import predict_splits
 from pipeline.files import sha256_of
 from pipeline.network.model import Architecture, FaceAttributes, save_model
+from pipeline.packing.plan import ShardSettings
+from pipeline.packing.write import write_shards
 from pipeline.params import load_params
 from pipeline.shards.read import ShardReader
 from tests.support.project import write_params
+
+
+def test_a_split_without_images_is_not_asked_about(raw: Path, tmp_path: Path):
+    """As with one's own pictures, all of them in test."""
+    only = tmp_path / "raw"
+    only.mkdir()
+    for path in [*raw.glob("test-*.parquet"), raw / "source.json"]:
+        shutil.copy(path, only)
+    facts = json.loads((only / "source.json").read_text())
+    facts["counts"] |= {"train": 0, "valid": 0}
+    facts["files"] = {name: of for name, of in facts["files"].items() if name.startswith("test")}
+    facts["source"] = "folder"
+    (only / "source.json").write_text(json.dumps(facts))
+    shards = tmp_path / "shards"
+    write_shards(only, shards, ShardSettings(CropSettings(size=64, quality=95), 20), workers=1)
+    write_params(tmp_path / "params.yaml", **{"source: synthetic": "source: folder"})
+    settings = load_params(tmp_path / "params.yaml")
+    about = {"licence": "none", "source": "folder"}
+    save_model(FaceAttributes(Architecture("resnet10t", 64, width=16, depth=1)), tmp_path, about)
+    found = predict_splits(settings, tmp_path, shards)
+    assert list(found.splits) == ["test"] and np.isnan(found.train_prevalence).all()
 
 
 @pytest.mark.parametrize(("judged", "asked"), [("test", ["test", "valid"]), ("valid", ["valid"])])

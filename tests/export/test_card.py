@@ -1,12 +1,15 @@
 """Names and card: what every exported file says of itself."""
 
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from pipeline.attributes import MODEL_ORDER, REGIONS
 from pipeline.errors import PipelineError
-from pipeline.export.card import About, check_attributes
+from pipeline.evaluation.thresholds import as_json
+from pipeline.export.card import About, about_run, check_attributes
 
 
 def test_the_card_is_json_in_model_order() -> None:
@@ -17,6 +20,15 @@ def test_the_card_is_json_in_model_order() -> None:
     assert card["thresholds"] == [i / 40 for i in range(40)]
     with pytest.raises(ValueError, match="3 thresholds"):
         About("1", "for research", thresholds=(0.5,) * 3)
+
+
+def test_thresholds_that_were_not_chosen_are_the_fixed_one(tmp_path: Path) -> None:
+    kept = as_json(None, 0.4, "f1")
+    (tmp_path / "thresholds.json").write_text(json.dumps(kept))
+    (tmp_path / "metrics.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    about = about_run(SimpleNamespace(licence=None, source=None), tmp_path, tmp_path)
+    assert (about.thresholds, about.fixed_threshold, about.chosen_for) == ((0.4,) * 40, 0.4, "")
 
 
 def test_other_attribute_names_or_orders_are_refused() -> None:

@@ -40,6 +40,19 @@ def test_each_attribute_has_its_own_threshold() -> None:
     assert measure_agreement(a, b, (0.35, *HALF[1:]))["agreement"] == pytest.approx(39 / 40)
 
 
+def test_a_decision_within_the_margin_of_its_threshold_is_left_to_rounding() -> None:
+    a, b = np.full((2, 40), 0.499, np.float32), np.full((2, 40), 0.501, np.float32)
+    assert measure_agreement(a, b, HALF)["agreement"] == 0
+    found = measure_agreement(a, b, HALF, margin=0.0015)
+    assert (found["agreement"], found["within_margin"], found["margin"]) == (1, 80, 0.0015)
+    assert found["largest"] == pytest.approx(0.002, rel=1e-3), "the margin hides no difference"
+    found = measure_agreement(a, b, HALF, margin=0.0005)
+    assert (found["agreement"], found["within_margin"]) == (0, 0)
+    assert measure_agreement(a, a, HALF, margin=0.0015)["within_margin"] == 0
+    b[0] = np.nan
+    assert measure_agreement(a, b, HALF, margin=0.0015)["agreement"] == 0.5
+
+
 def test_what_is_no_probability_is_caught() -> None:
     a = probabilities(0)
     with pytest.raises(PipelineError, match="no probabilities"):

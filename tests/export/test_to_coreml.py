@@ -136,10 +136,11 @@ def test_a_broken_or_incomplete_package_is_caught(package: Path, tmp_path: Path)
             to_coreml.check_manifest(tmp_path)
 
 
+@pytest.mark.parametrize("part", ["coremltools", "coremltools.libmilstoragepython"])
 def test_without_coremltools_it_says_so(
-    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    part: str, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "coremltools", None)
+    monkeypatch.setitem(sys.modules, part, None)
     with pytest.raises(PipelineError, match="pip install coremltools"):
         to_coreml.compress(package, tmp_path / "x.mlpackage", "int8")
 

@@ -1,10 +1,12 @@
 """Shards read by other people's readers, and packed on other engines, formats and file systems."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import datasets
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from timm.data.readers.reader_wds import ReaderWds
@@ -19,6 +21,8 @@ from pipeline.packing.write import write_shards
 from pipeline.shards.index import read_index
 from pipeline.shards.order import cut
 from pipeline.shards.read import ShardReader
+from pipeline.shards.sample import sample_json
+from pipeline.verification.verify import verify
 from tests.support.project import COUNTS
 from tests.support.shards import SETTINGS, hashes, raw_rows, spoil
 
@@ -45,6 +49,49 @@ def test_the_hub_librarys_webdataset_reads_them(shards, tmp_path):
     with ShardReader(shards, "test") as reader:
         assert [row["json"]["attributes"] for row in loaded] == reader.labels.astype(int).tolist()
         assert [row["__key__"] for row in loaded] == reader.keys
+
+
+@pytest.fixture
+def half_known(raw, tmp_path):
+    """Raw parquet whose first twelve test images have no identity, and the identities of all."""
+    folder = tmp_path / "raw"
+    shutil.copytree(raw, folder)
+    [path] = folder.glob("test-*.parquet")
+    table = pq.read_table(path)
+    identities = [None] * 12 + table["celeb_id"].to_pylist()[12:]
+    place = table.schema.get_field_index("celeb_id")
+    pq.write_table(table.set_column(place, table.field(place), [identities]), path)
+    return folder, identities
+
+
+def test_the_hub_library_reads_identities_that_begin_unknown(half_known, tmp_path):
+    """It takes the type of a column from the first samples of a shard."""
+    folder, identities = half_known
+    write_shards(folder, tmp_path / "shards", SETTINGS, engine="threads")
+    files = {"test": str(tmp_path / "shards/test-*.tar")}
+    loaded = datasets.load_dataset("webdataset", data_files=files, cache_dir=str(tmp_path / "c"))
+    said = [row["json"]["celeb_id"] for row in loaded["test"]]
+    assert said == [-1 if identity is None else identity for identity in identities]
+    rows = pq.read_table(tmp_path / "shards/index.parquet").filter(pc.field("split") == "test")
+    assert rows["celeb_id"].to_pylist() == identities
+    assert not verify(None, tmp_path / "shards").faults
+
+
+def test_older_shards_with_null_for_an_unknown_identity_are_sound(
+    half_known, tmp_path, monkeypatch
+):
+    folder, identities = half_known
+    monkeypatch.setattr(
+        "pipeline.packing.pack.sample_json",
+        lambda sample: sample_json(sample).replace(b'"celeb_id": -1', b'"celeb_id": null'),
+    )
+    shards = tmp_path / "shards"
+    write_shards(folder, shards, SETTINGS, engine="threads")
+    assert not verify(None, shards).faults
+    for name in ("index.json", "index.parquet"):  # as tars that others made
+        (shards / name).unlink()
+    with ShardReader(shards, "test") as reader:
+        assert reader.celeb_id.tolist() == [-1 if i is None else i for i in identities]
 
 
 @pytest.mark.parametrize("format", ["png", "webp"])

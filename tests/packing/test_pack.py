@@ -18,6 +18,8 @@ from pipeline.packing.pack import is_packed, pack_shard
 from pipeline.packing.plan import ShardSettings, plan_shards
 from pipeline.packing.write import write_shards
 from pipeline.sources.folder.source import FolderSource
+from pipeline.verification.verify import verify
+from tests.support.celeba import rename_images
 from tests.support.project import CELEBA_SAMPLE, ROOT, real_sample
 from tests.support.shards import SETTINGS
 
@@ -45,15 +47,19 @@ def test_a_second_run_packs_only_what_is_missing_or_wrong(raw, tmp_path, monkeyp
 
 
 def test_labels_without_images_say_what_is_missing(celeba, tmp_path):
-    (celeba / "Img/img_align_celeba.zip").unlink()
-    write_raw(FolderSource(celeba), tmp_path / "raw")
+    write_raw(FolderSource(celeba, with_images=False), tmp_path / "raw")
     with pytest.raises(PipelineError, match=r"put img_align_celeba\.zip beside"):
         write_shards(tmp_path / "raw", tmp_path / "shards", SETTINGS, workers=1)
 
 
-def test_a_key_that_webdataset_would_cut_is_refused(raw, tmp_path, monkeypatch):
-    with pytest.raises(PipelineError, match="cannot be a sample's key"):
-        key_of("photo.of.me.jpg")
+def test_a_name_that_webdataset_would_cut_gets_a_key_of_its_own(celeba, tmp_path):
+    rename_images(celeba, {"000001.jpg": "photo.of.me.jpg"}, lists=True)
+    write_raw(FolderSource(celeba), tmp_path / "raw")
+    write_shards(tmp_path / "raw", tmp_path / "shards", SETTINGS, workers=1)
+    with tarfile.open(tmp_path / "shards/train-000000.tar") as tar:
+        names = [name for name in tar.getnames() if name.startswith("photo")]
+    assert names == [f"{key_of('photo.of.me.jpg')}.{kind}" for kind in ("jpg", "json")]
+    assert not verify(tmp_path / "raw", tmp_path / "shards", workers=1).faults
 
 
 PEAK = """

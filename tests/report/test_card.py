@@ -3,10 +3,12 @@
 import importlib
 import itertools
 import json
+import re
 import shutil
 from pathlib import Path
 
 import datasets
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import DatasetCard
@@ -68,6 +70,19 @@ def test_the_tables_are_those_of_the_statistics(dataset, raw):
     assert f"That baseline is {baseline:.2%}" in text
     assert "| images | 48 | 16 | 20 |" in text
     assert "- seed: `3`" in text and "Licence: CC0-1.0" in text
+
+
+def test_a_split_without_samples_has_dashes(dataset):
+    shards = dataset / "shards"
+    index = json.loads((shards / "index.json").read_text())
+    index["shards"]["test"], index["counts"]["test"] = [], 0
+    (shards / "index.json").write_text(json.dumps(index))
+    table = pq.read_table(shards / "index.parquet")
+    pq.write_table(table.filter(pc.field("split") != "test"), shards / "index.parquet")
+    write_card(dataset)
+    text = (dataset / "README.md").read_text()
+    assert "That baseline is – over all attributes" in text
+    assert re.search(r"\| Smiling \| \d+\.\d\d% \| \d+\.\d\d% \| – \| – \|", text)
 
 
 def test_the_hubs_library_finds_the_splits_by_the_card(dataset, tmp_path):

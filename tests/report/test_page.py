@@ -5,11 +5,14 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from pipeline.dataset.labels import Labels
 from pipeline.dataset.statistics import attribute_rows, headline
 from pipeline.evaluation.evaluate import evaluate, write
 from pipeline.files import write_csv, write_json
@@ -110,7 +113,7 @@ def test_the_page_shows_the_run_and_stands_alone(run):
     for said in (
         "800 images of test", "900 train, 200 valid, 300 test", "CC0 &lt;no person&gt;",
         "chosen on valid", "not Young", "No Beard, Goatee", "99.87", "16.5 MB as a Core ML",
-        "backbone:\n  name: efficientformerv2_s0", "Not in a git repository",
+        "backbone:\n  name: efficientformerv2_s0", "not a git repository",
     ):  # fmt: skip
         assert said in page, said
     outline = Outline(page)
@@ -162,6 +165,27 @@ def test_the_metrics_alone_make_a_page(run):
     assert 'id="accuracy"' in page and "svg" not in page.partition("</style>")[2]
 
 
+def test_what_an_empty_split_cannot_tell_is_a_dash(run):
+    both = found()
+    blind = replace(
+        both, train_prevalence=np.full(40, np.nan), splits={"test": both.splits["test"]}
+    )
+    write(evaluate(blind, settings()), EVALUATION)
+    labels = random_labels()
+    none = Labels(np.zeros((0, 40), bool), np.zeros(0, np.int64))
+    labels |= {"train": none, "valid": none}
+    write_json(STATS / "stats.json", headline(labels))
+    write_csv(STATS / "attributes.csv", attribute_rows(labels))
+    code, _, err = run("report")
+    assert (code, err) == (0, "")
+    page = PAGE.read_text()
+    assert "No images in train and valid: what needs them is left empty." in page
+    assert "<strong>–</strong> points over the majority baseline" in page
+    assert "<dt>Loss on test of the rates of train</dt><dd>–</dd>" in page
+    assert "attribute drifts" not in page and '<b style="left' not in page
+    assert not re.search(r"\b(nan|None)\b", page.partition("</style>")[2].partition("<pre")[0])
+
+
 def test_published_results_stand_beside_ours_where_they_compare(run):
     run("report")
     page = PAGE.read_text()
@@ -175,6 +199,30 @@ def test_published_results_stand_beside_ours_where_they_compare(run):
     assert "19,962 images of test" in page and "not comparable" not in page
     assert "SwinFace 2023" in page and "published-figure" in page
     assert not Outline(page).open
+
+
+def test_a_page_of_other_files_is_stale(run):
+    assert "report.html" not in run("compare", "workspace")[2], "there is none"
+    run("report")
+    fresh = PAGE.read_text()
+    assert "report.html" not in run("compare", "workspace")[2]
+    for path in ("params.yaml", "data/evaluation/metrics.json", "data/model/history.csv"):
+        before = Path(path).read_text()
+        Path(path).write_text(before.replace("0.4", "0.5", 1) + "\n")
+        said = "data/evaluation/report.html shows another run than the workspace; run `pipeline"
+        assert said in run("compare", "workspace")[2], path
+        Path(path).write_text(before)
+    run("report")
+    assert PAGE.read_text() == fresh
+
+
+def test_a_clone_of_another_owner_is_said(run, monkeypatch):
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    run("report")
+    assert "No commit to name: git has no commit yet." in PAGE.read_text()
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert run("report")[0] == 0
+    assert "git config --global --add safe.directory" in PAGE.read_text()
 
 
 def test_what_changed_since_the_run_is_said(run):

@@ -1,5 +1,6 @@
 """Every figure can be drawn from what a CSV or JSON holds, twice with the same bytes."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,6 +58,18 @@ def test_every_attribute_is_named(name: str, drawn: Path) -> None:
 def test_scatter_leaves_out_what_is_undefined(drawn: Path) -> None:
     named = texts(drawn / "recall.svg")
     assert "Chubby" in named and "Heavy Makeup" not in named  # the fourth row
+
+
+def test_what_is_not_known_is_not_drawn(tmp_path: Path) -> None:
+    """As of a train split without images."""
+    rows = [{**row, "prevalence_train": None, "baseline": None} for row in evaluation()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plots.draw_phi(np.full((40, 40), np.nan), CELEBA_ORDER, tmp_path / "phi.svg")
+        plots.draw_prevalence(rows, tmp_path / "prevalence.svg")
+        plots.draw_attribute_bars(rows, tmp_path / "bars.svg")
+    for path in tmp_path.glob("*.svg"):
+        assert "nan" not in path.read_text().lower()
 
 
 def test_bars_are_sorted_by_gain(drawn: Path) -> None:

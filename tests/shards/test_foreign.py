@@ -1,12 +1,18 @@
 """Anybody's WebDataset tars: indexed on first use, or refused in one sentence."""
 
+import bz2
+import gzip
 import io
 import json
+import lzma
 import os
 import resource
 import shutil
+import subprocess
 import tarfile
+import zlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -57,6 +63,27 @@ def refuse(folder, match, split="train"):
     with pytest.raises(PipelineError, match=match):
         ShardReader(folder, split)
     assert not list(cache_folder("indexes").iterdir())
+
+
+def test_a_png_with_a_long_text_is_read(tmp_path):
+    """As programs that make pictures write their settings into them."""
+    members = sample("a", kind="png")
+    text = b"workflow\0\0" + zlib.compress(b"x" * 2_000_000)
+    chunk = len(text).to_bytes(4, "big") + b"zTXt" + text
+    chunk += zlib.crc32(chunk[4:]).to_bytes(4, "big")
+    members["a.png"] = members["a.png"][:33] + chunk + members["a.png"][33:]
+    write_tar(tmp_path / "tars/train-0.tar", members)
+    with ShardReader(tmp_path / "tars", "train") as reader:
+        [batch] = reader.batches([np.arange(1)])
+        assert (batch.images == 90).all()
+
+
+def test_names_that_are_not_utf_8_are_written_out_and_those_of_macos_left_out(tmp_path):
+    """Beside a.jpg a Mac's tar packs ._a.jpg, which holds no picture."""
+    names = [*sample(os.fsdecode(b"sch\xf6n")).items(), *sample("a").items(), ("._a.jpg", b"Mac")]
+    write_tar(tmp_path / "tars/train-0.tar", names)
+    with ShardReader(tmp_path / "tars", "train") as reader:
+        assert list(reader.keys) == [r"sch\udcf6n", "a"]
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -176,6 +203,56 @@ def test_more_shards_than_files_that_a_shell_grants(tmp_path):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+def test_an_unknown_identity_is_minus_1_or_null_or_absent(tmp_path):
+    unknown = sample("a", celeb_id=-1) | sample("b", celeb_id=None) | sample("c")
+    write_tar(tmp_path / "train-0.tar", unknown | sample("d", celeb_id=0))
+    assert index_foreign(tmp_path, "train")[1]["celeb_id"].to_pylist() == [None, None, None, 0]
+    with ShardReader(tmp_path, "train") as reader:
+        assert reader.celeb_id.tolist() == [-1, -1, -1, 0]
+
+
+GZIP, XZ, BZIP2 = gzip.compress, lzma.compress, bz2.compress
+ZSTD = bytes.fromhex("28b52ffd2004") + b"no library packs it here"
+
+
+@pytest.mark.parametrize(
+    ("name", "compress", "command"),
+    [
+        ("train-0.tar.gz", GZIP, "gunzip train-0.tar.gz"),
+        ("train/0.tgz", GZIP, "gunzip train/0.tgz"),
+        ("train-0.tar", GZIP, "mv train-0.tar train-0.tar.gz && gunzip train-0.tar.gz"),
+        ("train-0.tar.xz", XZ, "unxz train-0.tar.xz"),
+        ("train/0.tar", BZIP2, "mv train/0.tar train/0.tar.bz2 && bunzip2 train/0.tar.bz2"),
+        ("train-0.tar.zst", lambda _: ZSTD, "unzstd --rm train-0.tar.zst"),
+    ],
+)
+def test_a_compressed_tar_is_refused_with_what_unpacks_it(
+    tmp_path, monkeypatch, name, compress, command
+):
+    monkeypatch.chdir(tmp_path)
+    path = write_tar(Path(name), sample("a"))
+    path.write_bytes(compress(path.read_bytes()))
+    refuse(Path(), f"^{name} is compressed with .* plain tar; unpack it: `{command}`.$")
+    if shutil.which(command.split()[-2]) and compress(b"") != ZSTD:
+        subprocess.run(command, shell=True, check=True)
+        with ShardReader(Path(), "train") as reader:
+            assert reader.keys == ["a"]
+
+
+def test_a_compressed_tar_may_lie_beside_the_unpacked_one_alone(tmp_path):
+    tar = write_tar(tmp_path / "train-0.tar", sample("a"))
+    (tmp_path / "train-0.tar.gz").write_bytes(GZIP(tar.read_bytes()))
+    write_tar(tmp_path / "train/._1.tar", {}).write_bytes(b"what a Mac leaves")
+    with ShardReader(tmp_path, "train") as reader:
+        assert reader.keys == ["a"]
+    tar.rename(tmp_path / "train-1.tar")
+    with pytest.raises(PipelineError, match=r"train-0.tar.gz is compressed with gzip"):
+        ShardReader(tmp_path, "train")
+    (tmp_path / "train-0.tar.gz").write_bytes((tmp_path / "train-1.tar").read_bytes())
+    with pytest.raises(PipelineError, match=r"cannot be read .it is not compressed as its name"):
+        ShardReader(tmp_path, "train")
+
+
 def test_a_folder_without_tars_is_named(tmp_path):
     refuse(tmp_path, "holds neither index.json nor train-\\*.tar")
     refuse(tmp_path / "nowhere", "holds neither index.json nor train-\\*.tar")
@@ -195,7 +272,8 @@ def test_a_folder_without_tars_is_named(tmp_path):
         (sample("a", None), "a has a json without"),
         (sample("a", dict.fromkeys(CELEBA_ORDER[1:], 1)), "a has a json without"),
         (sample("a", [[0]] * 40), "a has a json without"),
-        (sample("a", celeb_id="7"), "a has a json without"),
+        (sample("a", celeb_id="7"), "a has the \"celeb_id\" '7', which is no integer"),
+        (sample("a", celeb_id=7.5), 'a has the "celeb_id" 7.5, which is no integer'),
         ({"a.jpg": picture(), "a.json": b"[1, 2]"}, "a has a json without"),
         ({"a.jpg": picture(), "a.json": b"\xff{"}, "a has a json without"),
         ({"a.jpg": picture(32, width=48), "a.json": sample("a")["a.json"]}, "a is 48 x 32 px"),

@@ -40,6 +40,39 @@ def test_threads_of_torch_do_not_spin_for_long_unless_the_user_says_so(own, used
     assert f"GOMP_SPINCOUNT = '{used}'" in done.stderr
 
 
+@pytest.mark.parametrize(("number", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_to_end_leaves_nothing_unfinished(tmp_path, number, code):
+    """In any command: this one ends itself while it writes a file and a folder."""
+    program = f"""
+import os, signal, tempfile
+from pathlib import Path
+import stages.__main__
+from pipeline.files import new_directory, new_file
+def command():
+    with tempfile.TemporaryDirectory(), new_directory(Path("out")) as out, new_file(Path("f")) as f:
+        f.touch(), (out / "x").touch()
+        assert len(os.listdir()) == 3
+        os.kill(os.getpid(), signal.{number})
+stages.__main__.app = command
+stages.__main__.main()
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True
+    )
+    assert (done.returncode, done.stderr) == (code, b"")
+    assert not any(tmp_path.iterdir())
+
+
+def test_nohup_is_respected(tmp_path):
+    program = "import signal, stages.__main__ as m; m.app = lambda: None; m.main(); "
+    program += "print(signal.getsignal(signal.SIGHUP) == signal.SIG_IGN)"
+    done = subprocess.run(
+        ["nohup", sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout == "True\n"
+
+
 def as_a_shell_asks(**variables: str) -> str:
     """What `pipeline` answers to a shell, which tells its name and so needs not be detected."""
     code = "import sys; from stages.__main__ import main; sys.argv = ['pipeline']; main()"

@@ -15,7 +15,13 @@ import pytest
 from pipeline.attributes import MODEL_ORDER
 from pipeline.evaluation.predictions import write as write_predictions
 from tests.support.predicted import found
-from tests.support.project import CELEBA_ANNOTATIONS, ROOT, real_annotations, write_params
+from tests.support.project import (
+    CELEBA_ANNOTATIONS,
+    COUNTS,
+    ROOT,
+    real_annotations,
+    write_params,
+)
 
 
 def test_help_lists_the_stages_in_order(pipeline):
@@ -61,18 +67,18 @@ def test_stats_never_imports_torch(celeba):
 
 
 def test_a_sample_walks_from_source_to_evidence(pipeline):
-    """All stages but export (which has a test of its own), on 104 synthetic faces."""
+    """All stages but export (which has a test of its own), on 84 synthetic faces."""
     write_params(Path("params.yaml"))
     for stage in ("download", "stats", "shard", "train", "evaluate"):
         code, out, err = pipeline(stage)
         assert code == 0, err
         assert out.strip()
     index = json.loads(Path("data/synthetic/shards/index.json").read_text())
-    assert index["counts"] == {"train": 64, "valid": 16, "test": 24}
+    assert index["counts"] == COUNTS
     metrics = json.loads(Path("data/evaluation/metrics.json").read_text())
     assert len(metrics) == 8 and 0 < metrics["accuracy"] < 1
     predictions = pq.read_table("data/evaluation/predictions.parquet")
-    assert Counter(predictions["split"].to_pylist()) == {"test": 24, "valid": 16}
+    assert Counter(predictions["split"].to_pylist()) == {s: COUNTS[s] for s in ("test", "valid")}
     thresholds = json.loads(Path("data/evaluation/thresholds.json").read_text())
     assert list(thresholds["attributes"]) == list(MODEL_ORDER)
     with open("data/model/history.csv", newline="") as file:

@@ -1,6 +1,7 @@
 """CelebA as it is published, filled with synthetic faces."""
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -32,3 +33,23 @@ def write_celeba(raw: Path, root: Path) -> Path:
 
 def _write_lines(path: Path, lines: list[str], end: str) -> None:
     path.write_bytes("".join(line + end for line in lines).encode())
+
+
+def rename_images(celeba: Path, names: Mapping[str, str | None], lists: bool = False) -> None:
+    """Rename members of the zip file, or leave them out (None), and rename them in the lists too.
+
+    Everything is read before it is written, so names may be swapped.
+    """
+    path = celeba / "Img/img_align_celeba.zip"
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, data in members.items():
+            folder, _, name = member.rpartition("/")
+            if (new := names.get(name, name)) is not None:
+                archive.writestr(f"{folder}/{new}", data)
+    for path in [*celeba.glob("Anno/*"), *celeba.glob("Eval/*")] if lists else ():
+        data = path.read_bytes()
+        for old, new in names.items():
+            data = data.replace(old.encode(), (new or old).encode())
+        path.write_bytes(data)

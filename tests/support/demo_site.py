@@ -40,9 +40,9 @@ def build(model: Path, folder: Path) -> dict[str, int]:
 
 
 @contextmanager
-def serving(folder: Path, **options: Any) -> Iterator[str]:
+def serving(folder: Path, host: str = "127.0.0.1", **options: Any) -> Iterator[str]:
     """The address at which a free port of this machine serves it."""
-    with SiteServer(folder, "127.0.0.1", 0, **options) as server:
+    with SiteServer(folder, host, 0, **options) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         try:

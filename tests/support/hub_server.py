@@ -66,7 +66,7 @@ Mood = Refuse | Cut | Stall | Flip | Whole | Page | None
 
 @dataclass(frozen=True)
 class Request:
-    """A request as it came in; `at` is api, resolve or store."""
+    """A request as it came in; `at` is api, resolve or store, or end for the end of a file."""
 
     at: str
     method: str
@@ -80,8 +80,9 @@ class HubServer:
 
     Files are given out under a model of that name too.
 
-    `api`, `resolve` and `store` are the moods of the next answers; None is a good one, and when
-    they run out all are good.
+    `api`, `resolve`, `store` and `end` are the moods of the next answers; None is a good one, and
+    when they run out all are good. A request for the end of a file, which names its first and last
+    byte, is an `end` wherever it goes.
     """
 
     def __init__(self, repo: str, files: dict[str, bytes]) -> None:
@@ -98,7 +99,7 @@ class HubServer:
         self.url, self.store = (f"http://127.0.0.1:{s.server_port}" for s in self._servers)
 
     def moods(self, at: str, moods: Iterable[Mood]) -> None:
-        """Give the next answers of `at` (api, resolve or store) these moods."""
+        """Give the next answers of `at` (api, resolve, store or end) these moods."""
         self._moods[at] = iter(moods)
 
     def requests(self, at: str) -> list[Request]:
@@ -177,6 +178,8 @@ class _Handler(BaseHTTPRequestHandler):
         in_store = self.server is hub._servers[1]
         at = "store" if in_store else "resolve" if "/resolve/" in path else "api"
         headers = self.headers
+        if re.fullmatch(r"bytes=\d+-\d+", headers["Range"] or ""):
+            at = "end"
         mood = hub.next_mood(
             Request(at, self.command, path, headers["Range"], headers["Authorization"])
         )
@@ -222,7 +225,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _body(self, content: bytes, mood: Mood) -> None:
         whole, start = len(content), 0
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers["Range"] or "")
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers["Range"] or "")
         if asked and not isinstance(mood, Whole):
             start = int(asked[1])
         if isinstance(mood, Flip):
@@ -230,6 +233,9 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {"Accept-Ranges": "bytes"}
         if start:
             headers["Content-Range"] = f"bytes {start}-{whole - 1}/{whole}"
+        if asked and asked[2] and start:
+            cut = mood.after if isinstance(mood, Cut) else None
+            return self._send(206, content[start:], headers, cut)
         self.hub.body_begins()
         try:
             cut = mood.after if isinstance(mood, Cut | Stall) else None

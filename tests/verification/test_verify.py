@@ -264,6 +264,18 @@ def test_the_command_prints_every_fault_and_exits_with_1(command, copy):
     assert err.startswith(f"error: {copy} has 2 faults; ") and err.count("\n") == 1
 
 
+def test_what_systems_leave_in_folders_is_no_fault(command, raw, copy):
+    (copy.parent / "raw").unlink()
+    own = Path(shutil.copytree(raw, copy.parent / "raw"))
+    for name in (".DS_Store", "Thumbs.db", "desktop.ini", "._train-000000.tar"):
+        (copy / name).write_bytes(b"left")
+    (own / "._train-00000-of-00001.parquet").write_bytes(b"left")
+    found = verify(own, copy, workers=1)
+    assert (found.faults, found.ignored) == ([], 5)
+    code, _, err = command(str(copy.parent), "--quick")
+    assert code == 0 and err.endswith("ignored: 5 files of the system, as .DS_Store is\n")
+
+
 def test_the_command_looks_at_the_source_of_the_params(command, shards):
     shutil.copy(ROOT / "recipes/quick.yaml", "params.yaml")
     code, _, err = command("--quick")

@@ -2,7 +2,9 @@
 
 `list_attr_celeba.txt`, `list_eval_partition.txt` and `identity_CelebA.txt` as published, or
 Kaggle's CSV of the first two. Accepted: CRLF or LF, no final newline, no count line, a header
-in the two-column files, labels -1/1 or 0/1. Everything is keyed by file name, never by position.
+in the two-column files, labels -1/1, 0/1, -1.0/1.0 or True/False, blanks, commas, semicolons or
+tabs between the fields, quotes around them, a column of row numbers without a name before them.
+Everything is keyed by file name, never by position.
 
 The official label file has columns of one width and is read as a grid of bytes; other forms are
 parsed at once by Arrow. Where neither fits, or the values are odd, the file is read line by line
@@ -10,6 +12,8 @@ by the plain parser below, which accepts what the others do and names the line a
 """
 
 import codecs
+import csv
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +27,12 @@ from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset.arrow import numbers
 from pipeline.errors import PipelineError
 
-_LABELS = {b"-1": False, b"0": False, b"1": True}
+_LABELS = {"-1": -1, "-1.0": -1, "0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1}
+_NO_LABEL = 2
+_BLANKS = " \t\r\v\f"
+_NUMBER = re.compile(r"[+-]?\d+(\.0)?", re.ASCII)
+_UNNAMED = ("", "Unnamed: 0")
+"""What pandas calls a column of row numbers."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +57,18 @@ class _Text:
     first_line: int
     """The number of the body's first line, from 1."""
 
-    @property
-    def delimiter(self) -> str:
-        return "," if self.path.suffix == ".csv" else " "
+    delimiter: str
+    """Between two fields; a blank stands for any number of blanks and tabs."""
 
-    def lines(self) -> Iterator[tuple[int, list[bytes]]]:
+    numbered: bool
+    """Whether a row number, which has no name in the header, comes before the file name."""
+
+    def lines(self) -> Iterator[tuple[int, list[str]]]:
         """Each non-empty line of the body as (its number in the file, its fields)."""
-        separator = b"," if self.delimiter == "," else None
         for number, line in enumerate(self.body.split(b"\n"), self.first_line):
             if line.strip():
-                yield number, [field.strip() for field in line.split(separator)]
+                fields = _fields(line, self.delimiter)
+                yield number, fields[1:] if self.numbered else fields
 
     def fail(self, line: int, complaint: str) -> PipelineError:
         return PipelineError(f"{self.path}, line {line}: {complaint}.")
@@ -69,9 +80,7 @@ def read_attributes(path: Path) -> AttributeList:
     Raises PipelineError naming the file, the line and the column where a label is not -1, 0
     or 1, a column is missing or unknown, the count line disagrees, or an image is listed twice.
     """
-    text = _read_text(path)
-    if text.delimiter == ",":
-        del text.columns[:1]  # Kaggle names the file column, the official file does not
+    text = _read_text(path, len(CELEBA_ORDER))
     _check_columns(text)
     listed = _parse_grid(text) or _parse_labels_at_once(text) or _parse_labels_by_line(text)
     names, attributes = listed
@@ -90,7 +99,7 @@ def read_pairs(path: Path) -> tuple[pa.Array, np.ndarray]:
     Returns the file names ([N] string) and the numbers ([N] int64). Raises PipelineError
     naming file and line where the second column is no whole number or an image is listed twice.
     """
-    text = _read_text(path)
+    text = _read_text(path, 1)
     parsed = _parse_at_once(text, ["file", "number"], pa.int64())
     if parsed is not None:
         names, values = parsed["file"].combine_chunks(), numbers(parsed["number"])
@@ -130,36 +139,70 @@ def align(
     return result[position.fill_null(len(values)).to_numpy()]
 
 
-def _read_text(path: Path) -> _Text:
+def _read_text(path: Path, values: int) -> _Text:
+    """Read a file of a file name and `values` values a line."""
     try:
         data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     except OSError as error:
         raise PipelineError(f"{path} cannot be read: {error.strerror}.") from error
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # as Excel and PowerShell save
+        data = data.decode("utf-16", "replace").encode()
     nul = data.find(b"\0")
     if nul >= 0:
         line = data.count(b"\n", 0, nul) + 1
         raise PipelineError(f"{path}, line {line}: a NUL byte; the file is damaged, get it again.")
     count: int | None = None
     columns: list[str] = []
+    delimiter = " "
     start, line = 0, 1
     while start < len(data) and line <= 2:
         end = data.find(b"\n", start)
         end = len(data) if end < 0 else end
-        head = data[start:end].strip()
-        fields = head.replace(b",", b" ").split()
-        if line == 1 and len(fields) == 1 and fields[0].isdigit():
+        head = data[start:end]
+        delimiter = _delimiter(head, values)
+        fields = _fields(head, delimiter)
+        if line == 1 and len(fields) == 1 and re.fullmatch("[0-9]+", fields[0]):
             count = int(fields[0])
-        elif fields and b"." not in fields[0] and not columns:
-            columns = [field.decode("utf-8", "replace") for field in fields]
+        elif fields and "." not in fields[0] and not columns:
+            columns = [_printable(field) for field in fields]
         else:
             break
         start, line = end + 1, line + 1
     if not data[start:].strip():
         raise PipelineError(f"{path} lists no images; it holds {len(data)} bytes, get it again.")
-    return _Text(path, count, columns, data[start:], line)
+    numbered = len(columns) == values + 2 and columns[0] in _UNNAMED
+    return _Text(path, count, columns[numbered:], data[start:], line, delimiter, numbered)
+
+
+def _delimiter(line: bytes, values: int) -> str:
+    """What parts the fields of a line: the first that gives more than half of them."""
+    cuts = (d for d in ",;\t" if 2 * line.count(d.encode()) > values)
+    return next(cuts, " ")
+
+
+def _fields(line: bytes, delimiter: str) -> list[str]:
+    """The fields of a line without their quotes; bytes that are not UTF-8 become surrogates."""
+    text = line.decode("utf-8", "surrogateescape").strip("\r\v\f ")
+    if delimiter == " ":
+        return [field.strip('"') for field in re.findall(r'"[^"]*"|\S+', text, re.ASCII)]
+    try:
+        return [field.strip(_BLANKS) for field in next(csv.reader([text], delimiter=delimiter), [])]
+    except csv.Error:
+        return [text]
 
 
 def _check_columns(text: _Text) -> None:
+    """Leave the attributes alone in `columns`. Raises PipelineError where they are not the 40."""
+    header = f"{text.path}, line {max(text.first_line - 1, 1)}"
+    if not set(CELEBA_ORDER) & set(text.columns):
+        start = " ".join(text.columns)[:40]
+        there = f"{start!r} is no header" if start else "there is no header"
+        raise PipelineError(
+            f"{header}: {there}; the names of CelebA's 40 attributes belong on a line before the"
+            " images."
+        )
+    if text.columns[0] not in CELEBA_ORDER:
+        del text.columns[0]  # Kaggle names the file column, the official file does not
     known, given = set(CELEBA_ORDER), set(text.columns)
     problems = [f"lacks the column {name}" for name in CELEBA_ORDER if name not in given]
     problems += [f"has the unknown column {name}" for name in text.columns if name not in known]
@@ -167,7 +210,7 @@ def _check_columns(text: _Text) -> None:
         problems.append("names a column twice")
     if problems:
         raise PipelineError(
-            f"{text.path}, line {max(text.first_line - 1, 1)}: the header {problems[0]}"
+            f"{header}: the header {problems[0]}"
             f"{f' (and {len(problems) - 1} more such faults)' if problems[1:] else ''};"
             " it must name the 40 attributes of CelebA."
         )
@@ -178,6 +221,8 @@ def _parse_grid(text: _Text) -> tuple[pa.Array, np.ndarray] | None:
 
     None where a single byte is otherwise, or the names differ in length.
     """
+    if text.delimiter != " " or text.numbered:
+        return None
     end = b"\r\n" if b"\r\n" in text.body[:1000] else b"\n"
     data = np.frombuffer(text.body if text.body.endswith(b"\n") else text.body + end, np.uint8)
     ends = np.flatnonzero(data == ord("\n")) + 1
@@ -195,7 +240,7 @@ def _parse_grid(text: _Text) -> tuple[pa.Array, np.ndarray] | None:
     space, sign, digit = fields[:, :, 0], fields[:, :, 1], fields[:, :, 2]
     positive = sign == ord(" ")
     if not (
-        ((names > ord(" ")) & (names < 127)).all()
+        ((names > ord(" ")) & (names < 127) & (names != ord('"'))).all()
         and (data[starts + length] == ord(" ")).all()
         and (data[first] == ord("1")).all()
         and (space == ord(" ")).all()
@@ -228,7 +273,8 @@ def _parse_at_once(text: _Text, columns: list[str], number: pa.DataType) -> pa.T
         body += b"\n"
     if text.delimiter == " ":
         body = body.replace(b"  ", b" ").replace(b" \n", b"\n")
-    if any(blank in body for blank in (b"\t", b"\v", b"\f", b"\r")):
+    odd = {b'"', b" ", b"\t", b"\v", b"\f", b"\r"} - {text.delimiter.encode()}
+    if text.numbered or any(byte in body for byte in odd):
         return None
     try:
         table = pa.csv.read_csv(
@@ -264,19 +310,20 @@ def _digits(column: pa.ChunkedArray) -> int:
 def _parse_labels_by_line(text: _Text) -> tuple[pa.Array, np.ndarray]:
     columns = [text.columns.index(name) for name in CELEBA_ORDER]
     names, rows = [], []
-    seen: set[bytes] = set()
-    for number, (name, *values) in text.lines():
-        if len(values) != len(columns):
-            raise text.fail(number, f"{len(values)} labels where 40 belong")
-        for column, value in zip(text.columns, values, strict=True):
-            if value not in _LABELS:
-                shown = value.decode("utf-8", "replace")
-                raise text.fail(number, f"{column} is {shown!r}, and a label is -1, 0 or 1")
+    seen: set[int] = set()
+    for number, (name, *fields) in text.lines():
+        if len(fields) != len(columns):
+            raise text.fail(number, f"{len(fields)} labels where 40 belong")
+        values = [_LABELS.get(field.lower(), _NO_LABEL) for field in fields]
+        if _NO_LABEL in values:
+            at = values.index(_NO_LABEL)
+            shown = f"{text.columns[at]} is {_printable(fields[at])!r}"
+            raise text.fail(number, f"{shown}, and a label is -1, 0 or 1")
         seen.update(values)
-        if {b"-1", b"0"} <= seen:
+        if {-1, 0} <= seen:
             raise text.fail(number, "labels of -1 and of 0 in one file, and no way to tell which")
-        names.append(_decode(text, number, name))
-        rows.append([_LABELS[values[column]] for column in columns])
+        names.append(_checked(text, number, name))
+        rows.append([values[column] == 1 for column in columns])
     return pa.array(names, pa.string()), np.array(rows, bool)
 
 
@@ -285,20 +332,26 @@ def _parse_pairs_by_line(text: _Text) -> tuple[pa.Array, np.ndarray]:
     for number, fields in text.lines():
         try:
             name, value = fields
-            values.append(int(value))
+            if not _NUMBER.fullmatch(value):
+                raise ValueError
+            values.append(int(value.removesuffix(".0")))
         except ValueError:
             raise text.fail(number, "expected a file name and a whole number") from None
         if abs(values[-1]) >= 2**63:
             raise text.fail(number, "a number too large to be meant")
-        names.append(_decode(text, number, name))
+        names.append(_checked(text, number, name))
     return pa.array(names, pa.string()), np.array(values, np.int64)
 
 
-def _decode(text: _Text, line: int, name: bytes) -> str:
-    try:
-        return name.decode()
-    except UnicodeDecodeError:
-        raise text.fail(line, "a file name that is not UTF-8; the file is damaged") from None
+def _printable(field: str) -> str:
+    return field.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _checked(text: _Text, line: int, name: str) -> str:
+    """The file name. Raises PipelineError where its bytes were not UTF-8."""
+    if _printable(name) != name:
+        raise text.fail(line, "a file name that is not UTF-8; the file is damaged")
+    return name
 
 
 def _refuse_doubles(path: Path, names: pa.Array) -> None:

@@ -1,15 +1,13 @@
 """CelebA as people keep it in a folder: the official distribution, torchvision's, Kaggle's.
 
 The annotation files and the images are found by looking, in the folder and the places below
-it where the three layouts keep them. Images come from `img_align_celeba.zip`, read member by
-member and never extracted, or from a folder of files. Without images the labels alone are taken.
+it where the three layouts keep them. The labels alone are taken only when that is asked for.
 """
 
 import hashlib
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,11 +16,9 @@ from pipeline.attributes import SPLITS
 from pipeline.dataset.labels import Labels, label_columns
 from pipeline.dataset.raw import IMAGE, ROWS_PER_GROUP, SCHEMA
 from pipeline.errors import PipelineError
-from pipeline.sources.celeba import LARGEST_IMAGE, LICENCE
+from pipeline.sources.celeba import LICENCE
 from pipeline.sources.folder.annotations import align, read_attributes, read_pairs
-
-PLACES = (".", "Anno", "Eval", "Img", "img_align_celeba", "celeba", "celeba/img_align_celeba")
-"""Where the three layouts keep their files, below the folder that a user names."""
+from pipeline.sources.folder.images import PLACES, find_images
 
 OFFICIAL_MD5 = {
     "75e246fa4810816ffd6ee81facbd244c": "list_attr_celeba.txt",
@@ -31,27 +27,23 @@ OFFICIAL_MD5 = {
 }
 
 
-class Images(Protocol):
-    """A place that holds images under their file names."""
-
-    path: Path
-
-    def names(self) -> set[str]: ...
-    def read(self, name: str) -> bytes: ...
-
-
 class FolderSource:
     """CelebA in `root`, found by looking.
 
     Raises PipelineError where `root` holds no CelebA, an annotation file is wrong, or an image
-    that the annotations name is missing.
+    that the annotations name is missing; without `with_images` none is looked for.
     """
 
     def __init__(self, root: Path, with_images: bool = True) -> None:
         if not root.is_dir():
+            relative = (
+                f" in {Path.cwd()} (`dvc exp run --temp` and `--queue` run elsewhere: make the"
+                " path absolute)"
+            )
             raise PipelineError(
-                f"{root} is not a folder; give the one that holds CelebA (CELEBA_ROOT for"
-                " `pipeline download`, an argument for `pipeline stats`)."
+                f"{root} is not a folder{'' if root.is_absolute() else relative}; give the one"
+                " that holds CelebA (CELEBA_ROOT for `pipeline download`, an argument for"
+                " `pipeline stats`)."
             )
         self.root = root
         attributes = _find(root, "list_attr_celeba")
@@ -80,15 +72,15 @@ class FolderSource:
             if identity
             else np.full(len(self._names), -1, np.int64)
         )
-        self._images = _find_images(root) if with_images else None
-        if self._images is not None:
-            _refuse_missing(self._images, self._names.to_pylist(), attributes)
+        self._images = (
+            find_images(root, self._names.to_pylist(), attributes.name) if with_images else None
+        )
         self.counts = {split: int((self._split == code).sum()) for code, split in enumerate(SPLITS)}
 
     def found(self) -> str:
         """One sentence on what the folder holds."""
         official = sum(_official(path) for path in self._annotations)
-        images = f"images from {self._images.path}" if self._images else "no images, labels alone"
+        images = self._images.found() if self._images else "the labels alone are read, no picture"
         return (
             f"{self.root}: {sum(self.counts.values()):,} images listed"
             f" ({official} of {len(self._annotations)} annotation files are the official ones,"
@@ -138,89 +130,16 @@ class FolderSource:
     def _image_column(self, names: list[str]) -> pa.Array:
         if self._images is None:
             return pa.nulls(len(names), IMAGE)
+        held = [self._images.held[name] for name in names]
         return pa.StructArray.from_arrays(
-            [pa.array([self._images.read(n) for n in names], pa.binary()), pa.array(names)],
+            [pa.array(map(self._images.read, held), pa.binary()), pa.array(held, pa.string())],
             fields=list(IMAGE),
         )
-
-
-class ZipImages:
-    """The images of `img_align_celeba.zip`, whose members are read in place."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError) as error:
-            raise PipelineError(
-                f"{path} is not a readable zip file ({error}); get it again."
-            ) from error
-        self._members = {info.filename.rpartition("/")[2]: info for info in self._zip.infolist()}
-
-    def names(self) -> set[str]:
-        return set(self._members)
-
-    def read(self, name: str) -> bytes:
-        member = self._members[name]
-        if member.file_size > LARGEST_IMAGE:
-            raise PipelineError(
-                f"{self.path}: {name} claims {member.file_size:,} bytes, which no image of CelebA"
-                " has; this is not the official archive."
-            )
-        try:
-            return self._zip.read(member)
-        except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError) as error:
-            raise PipelineError(
-                f"{self.path}: {name} cannot be read ({error}); the archive is damaged, get it"
-                " again."
-            ) from error
-
-
-class FileImages:
-    """The images of an extracted `img_align_celeba` folder."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def names(self) -> set[str]:
-        return {entry.name for entry in self.path.iterdir()}
-
-    def read(self, name: str) -> bytes:
-        path = self.path / name
-        try:
-            if path.stat().st_size > LARGEST_IMAGE:
-                raise PipelineError(f"{path} is larger than any image of CelebA; remove it.")
-            return path.read_bytes()
-        except OSError as error:
-            raise PipelineError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def _find(root: Path, stem: str) -> Path | None:
     candidates = (root / place / f"{stem}{end}" for place in PLACES for end in (".txt", ".csv"))
     return next((path for path in candidates if path.is_file()), None)
-
-
-def _find_images(root: Path) -> Images | None:
-    for place in PLACES:
-        archive = root / place / "img_align_celeba.zip"
-        if archive.is_file():
-            return ZipImages(archive)
-    for place in ("img_align_celeba/img_align_celeba", "img_align_celeba"):
-        for folder in (root / place, root / "Img" / place, root / "celeba" / place):
-            if folder.is_dir() and next(folder.glob("*.jpg"), None):
-                return FileImages(folder)
-    return None
-
-
-def _refuse_missing(images: Images, names: list[str], listed_in: Path) -> None:
-    held = images.names()
-    missing = [name for name in names if name not in held]
-    if missing:
-        raise PipelineError(
-            f"{images.path} lacks {missing[0]}"
-            f"{f' and {len(missing) - 1:,} more' if missing[1:] else ''} of the {len(names):,}"
-            f" images listed in {listed_in.name}; get the whole archive."
-        )
 
 
 def _md5(path: Path) -> str:

@@ -22,6 +22,9 @@ from pipeline.progress import Progress
 
 FILES_AT_ONCE = 4
 
+FOOTER = 1 << 16
+"""Bytes at the end of a parquet file in which its footer is looked for first."""
+
 ATTEMPTS = 5
 """Failures in a row, without a byte between them, after which the Hub is given up."""
 
@@ -128,8 +131,12 @@ class Hub:
             )
         return best
 
-    def fetch(self) -> None:
-        """Make every file present and right. Raises PipelineError where that cannot be."""
+    def fetch(self, check: Callable[[HubFile, bytes], None] | None = None) -> None:
+        """Make every file present and right. Raises PipelineError where that cannot be.
+
+        Before anything is fetched, `check` gets a missing file and its end, with the parquet
+        footer, and may refuse it.
+        """
         files = [file for files in self.files.values() for file in files]
         with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
             right = list(pool.map(self._is_right, map(self.path, files), files))
@@ -137,6 +144,8 @@ class Hub:
         missing = list({f.sha256: f for f, is_right in wanting if not is_right}.values())
         if not missing:
             return
+        if check and (end := self._end_of(missing[0])):
+            check(missing[0], end)
         needed = sum(file.bytes - _size(self._partial(file)) for file in missing)
         free = shutil.disk_usage(self._folder).free
         if needed > free:
@@ -159,6 +168,38 @@ class Hub:
                 self._stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
+
+    def _end_of(self, file: HubFile) -> bytes:
+        """The end of a file, with all of its footer; empty where only whole files are to be had."""
+        size = min(FOOTER, file.bytes)
+        with self._plain_errors():
+            end = self._patiently(lambda: self._range(file, file.bytes - size))
+            needed = 8 + int.from_bytes(end[-8:-4], "little")  # the footer, its length, PAR1
+            if end[-4:] == b"PAR1" and size < needed <= file.bytes:
+                end = self._patiently(lambda: self._range(file, file.bytes - needed))
+        return end
+
+    def _range(self, file: HubFile, first: int) -> bytes:
+        """The bytes from `first` on; none where a proxy or mirror answers with something else."""
+        from huggingface_hub.utils import hf_raise_for_status
+
+        with self._asked(file, f"bytes={first}-{file.bytes - 1}") as response:
+            hf_raise_for_status(response)
+            return response.read() if response.status_code == 206 else b""
+
+    def _asked(self, file: HubFile, part: str | None) -> Any:
+        """The answer to a request for a file, or for a part of it, as a context."""
+        from huggingface_hub import constants, get_session, hf_hub_url
+        from huggingface_hub.utils import build_hf_headers
+
+        url = hf_hub_url(
+            self.repo, file.name, repo_type="dataset", revision=self.commit, endpoint=self.endpoint
+        )
+        headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
+        if part:
+            headers["Range"] = part
+        timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
+        return get_session().stream("GET", url, headers=headers, timeout=timeout)
 
     def _partial(self, file: HubFile) -> Path:
         return self._folder / f"{file.sha256}.partial"
@@ -191,21 +232,13 @@ class Hub:
     def _continue(self, file: HubFile, moved: Callable[[int], None]) -> None:
         """Append what the partial file lacks."""
         import httpx2
-        from huggingface_hub import constants, get_session, hf_hub_url
-        from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
+        from huggingface_hub.utils import hf_raise_for_status
 
         partial = self._partial(file)
         have = _size(partial)
         if have >= file.bytes:
             return
-        url = hf_hub_url(
-            self.repo, file.name, repo_type="dataset", revision=self.commit, endpoint=self.endpoint
-        )
-        headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
-        if have:
-            headers["Range"] = f"bytes={have}-"
-        timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
-        with get_session().stream("GET", url, headers=headers, timeout=timeout) as response:
+        with self._asked(file, f"bytes={have}-" if have else None) as response:
             hf_raise_for_status(response)
             continued = response.status_code == 206
             moved(0 if continued else -have)

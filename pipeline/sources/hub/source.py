@@ -31,13 +31,14 @@ class HubSource:
 
     Everything is downloaded and checked by the constructor, into `cache` or else the Hub client's
     own cache below HF_HOME. What is there already is not fetched again, and at a commit needs no
-    network. Raises PipelineError where the Hub cannot be reached or refuses, the disk is too
-    small, a file comes damaged, or the files do not hold an image and the 40 attributes.
+    network. The columns of one file are looked at before the rest is fetched. Raises PipelineError
+    where the Hub cannot be reached or refuses, the disk is too small, a file comes damaged, or the
+    files do not hold an image and the 40 attributes.
     """
 
     def __init__(self, repo: str, revision: str, cache: Path | None = None) -> None:
         self._hub = Hub(repo, revision, cache)
-        self._hub.fetch()
+        self._hub.fetch(self._check_columns)
         self.counts = dict.fromkeys(SPLITS, 0)
         self._columns: dict[str, list[str]] = {}
         for split, files in self._hub.files.items():
@@ -101,6 +102,14 @@ class HubSource:
         with self._opened(file) as parquet:
             yield from parquet.iter_batches(rows, columns=columns)
 
+    def _check_columns(self, file: HubFile, end: bytes) -> None:
+        """Raise PipelineError for a file whose end tells of missing or odd columns."""
+        try:
+            schema = pq.read_schema(pa.BufferReader(end))
+        except (pa.ArrowException, OSError):
+            return  # whatever is wrong shows when the whole file is there
+        self._columns_of(file, schema)
+
     def _columns_of(self, file: HubFile, schema: pa.Schema) -> list[str]:
         """The columns to read of a file. Raises PipelineError for what is missing or odd."""
         missing = [column for column in ("image", *CELEBA_ORDER) if column not in schema.names]
@@ -114,15 +123,17 @@ class HubSource:
         parts = {part.name: part.type for part in image} if pa.types.is_struct(image) else {}
         odd = [] if parts.get("bytes") in (pa.binary(), pa.large_binary()) else ["image"]
         odd += [name for name in CELEBA_ORDER if not _is_label(schema.field(name).type)]
+        optional = ["image.path"] if parts.get("path") == pa.string() else []
+        if "celeb_id" in schema.names:
+            optional.append("celeb_id")
+            odd += [] if _is_identity(schema.field("celeb_id").type) else ["celeb_id"]
         if odd:
             raise PipelineError(
                 f"{self._hub.repo}: the column {odd[0]} of {file.name} is of type"
                 f" {schema.field(odd[0]).type}; an image is a struct with bytes, a label bool or"
-                " integer; set sources.hub.repo to such a CelebA."
+                " integer, an identity (celeb_id) an integer; set sources.hub.repo to such a"
+                " CelebA."
             )
-        optional = ["image.path"] if parts.get("path") == pa.string() else []
-        if "celeb_id" in schema.names and pa.types.is_integer(schema.field("celeb_id").type):
-            optional.append("celeb_id")
         return ["image.bytes", *optional, *CELEBA_ORDER]
 
     def _names_are_keys(self) -> bool:
@@ -168,6 +179,10 @@ class HubSource:
 
 def _is_label(kind: pa.DataType) -> bool:
     return pa.types.is_boolean(kind) or pa.types.is_integer(kind)
+
+
+def _is_identity(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_null(kind)
 
 
 def _labels(column: pa.Array, where: str) -> pa.Array:

@@ -75,7 +75,7 @@ class SyntheticSource:
         """Where the images come from, their revision and licence."""
         return {
             "source": "synthetic",
-            "description": "Portraits drawn by pipeline.portraits; labels follow the"
+            "description": "Portraits drawn by this project; labels follow the"
             " prevalences and correlations of CelebA.",
             "revision": REVISION,
             "seed": self.seed,

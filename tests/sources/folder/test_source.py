@@ -65,13 +65,18 @@ def test_every_layout_gives_the_same_rows(celeba, raw, tmp_path, layout):
         assert table.equals(pq.read_table(original))
 
 
-def test_without_images_the_labels_are_taken(celeba, raw, tmp_path):
+def test_the_labels_are_the_same_without_images(celeba, raw, tmp_path):
     shutil.rmtree(celeba / "Img")
-    source = FolderSource(celeba)
-    assert "no images, labels alone" in source.found()
-    assert write_raw(source, tmp_path / "raw").images == 0
+    write_raw(FolderSource(celeba, with_images=False), tmp_path / "raw")
     for split, labels in read_labels(tmp_path / "raw").items():
         assert (labels.attributes == read_labels(raw)[split].attributes).all()
+
+
+def test_a_relative_path_that_leads_nowhere_says_from_where(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PipelineError) as raised:
+        FolderSource(Path("../celeba"))
+    assert f"../celeba is not a folder in {tmp_path} (`dvc exp run --temp`" in str(raised.value)
 
 
 def test_labels_follow_the_file_name_not_the_line(celeba, raw):
@@ -163,7 +168,7 @@ def test_a_zip_with_names_that_climb_out_is_never_extracted(celeba, tmp_path):
 def test_the_official_annotations_are_recognised_and_counted():
     import csv
 
-    source = FolderSource(CELEBA_ANNOTATIONS)
+    source = FolderSource(CELEBA_ANNOTATIONS, with_images=False)
     assert "3 of 3 annotation files are the official ones" in source.found()
     assert source.counts == {"train": 162_770, "valid": 19_867, "test": 19_962}
     labels = source.labels()

@@ -13,9 +13,19 @@ from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset.raw import SCHEMA
 from pipeline.dataset.raw_writer import write_raw
 from pipeline.errors import PipelineError
+from pipeline.sources.hub import files as hub_files
 from pipeline.sources.hub import source as hub_source
 from pipeline.sources.hub.source import HubSource
-from tests.support.hub_server import COMMIT, REPO, TRAIN, assert_same, changed
+from tests.support.hub_server import (
+    COMMIT,
+    REPO,
+    TRAIN,
+    Cut,
+    Page,
+    Whole,
+    assert_same,
+    changed,
+)
 from tests.support.project import COUNTS
 
 
@@ -169,6 +179,39 @@ def test_what_is_no_celeba_is_named(server, source, tmp_path, change, sentence):
     assert sentence in str(raised.value)
     assert "\n" not in str(raised.value)
     assert not list(tmp_path.glob("out/*"))
+
+
+# Columns, looked at before the files are fetched
+
+
+@pytest.mark.parametrize("footer", [hub_files.FOOTER, 100, 8])
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda t: t.drop_columns(["Male"]), "train-00000-of-00002.parquet lacks the columns Male"),
+        (replaced("celeb_id", "n000002"), "the column celeb_id of img_align"),
+        (replaced("celeb_id", 2.5), "is of type double; an image"),
+    ],
+)
+def test_wrong_columns_are_told_from_the_end_of_one_file(
+    server, source, monkeypatch, change, sentence, footer
+):
+    monkeypatch.setattr(hub_files, "FOOTER", footer)
+    server.files = changed(server.files, change)
+    with pytest.raises(PipelineError) as raised:
+        source()
+    assert sentence in str(raised.value)
+    assert server.requests("store") == []
+
+
+@pytest.mark.parametrize("moods", [[None, Whole()], [None, Cut(100), None, None], [Page()]])
+def test_without_the_end_of_a_file_the_columns_are_told_from_the_whole(server, source, moods):
+    server.moods("end", moods)
+    assert source().counts == COUNTS
+    server.files = changed(server.files, lambda t: t.drop_columns(["Male"]))
+    server.moods("end", moods)
+    with pytest.raises(PipelineError, match="lacks the columns Male"):
+        source("flwrlabs/celeba", "main")
 
 
 def test_an_image_too_large_is_refused(server, source, monkeypatch):
