@@ -113,13 +113,10 @@ def export_metrics(rows: Rows, parameters: int) -> dict[str, Any]:
         "coreml_operations": coreml["operations"],
         "coreml_agreement": coreml["agreement"],
         "coreml_within_margin": coreml["within_margin"],
-        "coreml_margin": _short(coreml["margin"]),
         "coreml_largest_difference": _short(coreml["largest"]),
         "coreml_mean_difference": _short(coreml["mean"]),
         "onnx_bytes": onnx["bytes"],
         "onnx_agreement": onnx["agreement"],
-        "onnx_within_margin": onnx["within_margin"],
-        "onnx_margin": _short(onnx["margin"]),
         "onnx_largest_difference": _short(onnx["largest"]),
     }
 
