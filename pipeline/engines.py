@@ -9,6 +9,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from typing import Literal, TypeVar
 
 from pipeline.errors import PipelineError
@@ -33,7 +34,8 @@ def run(
 ) -> Iterator[Result]:
     """Yield `function(task)` for every task, in order of completion.
 
-    An exception of a unit is raised here and the units not yet begun are dropped.
+    An exception of a unit is raised here and the units not yet begun are dropped. Raises
+    PipelineError where a worker is killed.
     """
     if engine == "ray":
         yield from _run_on_ray(function, tasks)
@@ -46,6 +48,11 @@ def run(
     try:
         for future in as_completed([pool.submit(function, task) for task in tasks]):
             yield future.result()
+    except BrokenProcessPool as error:
+        raise PipelineError(
+            "A worker process ended amid its work: it was killed (is there memory enough?), or the"
+            ' script that calls this lacks `if __name__ == "__main__":`, which workers need.'
+        ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

@@ -5,6 +5,7 @@ of it is first wanted. Its sha256 must be the index's and becomes its name in th
 other run, process or folder fetches it again. Nothing is removed from the cache but by hand.
 """
 
+import errno
 import os
 import resource
 from collections.abc import Iterable, Sequence
@@ -79,9 +80,10 @@ class ShardFiles:
         try:
             self._open(shard, path)
         except OSError as error:
-            raise PipelineError(
-                f"{path} cannot be read ({error.strerror}); copy it again or run `pipeline shard`."
-            ) from error
+            mend = "copy it again or run `pipeline shard`"
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                mend = "raise the limit (`ulimit -n`), or make larger shards (shards.samples)"
+            raise PipelineError(f"{path} cannot be read ({error.strerror}); {mend}.") from error
 
     def _open(self, shard: int, path: Path) -> None:
         file = self._files[shard] = os.open(path, os.O_RDONLY)

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tarfile
 from collections import Counter
 
@@ -16,6 +18,7 @@ from pipeline.dataset.raw import read_labels
 from pipeline.errors import PipelineError
 from pipeline.shards.order import cut, epoch_order
 from pipeline.shards.read import ShardReader, split_labels
+from tests.support.project import ROOT
 
 
 @pytest.mark.parametrize(("threads", "batch_size"), [(1, 7), (3, 16), (2, 100)])
@@ -100,6 +103,24 @@ def test_a_crop_of_another_size_is_refused(side):
     data = simplejpeg.encode_jpeg(np.zeros((side, side, 3), np.uint8))
     with pytest.raises(BadImage, match=f"is {side} x {side} px, not 64"):
         decode_crop(data, np.empty((64, 64, 3), np.uint8))
+
+
+def test_where_no_more_files_may_be_open_the_limit_is_named(shards):
+    """A limit of its own: in a process of its own."""
+    code = (
+        "import os, resource, sys\n"
+        "from pathlib import Path\n"
+        "from pipeline.shards.read import ShardReader\n"
+        "from pipeline.errors import PipelineError\n"
+        "open_now = len(os.listdir('/dev/fd'))\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (open_now + 1, open_now + 1))\n"
+        "try: ShardReader(Path(sys.argv[1]), 'train')\n"
+        "except PipelineError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, shards], cwd=ROOT, capture_output=True, text=True
+    )
+    assert "(Too many open files); raise the limit (`ulimit -n`)" in done.stdout
 
 
 def test_a_missing_shard_split_or_folder_is_named(shards, copied, tmp_path):
