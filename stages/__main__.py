@@ -83,8 +83,24 @@ def leave(number: int, _: FrameType | None) -> None:
     sys.exit(128 + number)
 
 
+def open_streams() -> None:
+    """Let a standard stream that is closed lead nowhere, here and in workers.
+
+    Else the next file that is opened gets its number, and what libraries print.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # which gets the lowest number that is free
+            os.set_inheritable(number, True)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8")
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8")
+
+
 def main() -> None:
     """Run the command line; what a user can put right is one sentence and exit code 1."""
+    open_streams()
     for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show stops nothing
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -13,7 +13,14 @@ from pipeline.dataset.codec import BadImage, CropSettings, encode_crop, reason
 PORTRAIT = (218, 178)
 """Height and width of an aligned CelebA image, px."""
 
-_MAGIC = {b"\x89PNG": "a PNG image", b"RIFF": "a WebP image", b"GIF8": "a GIF image"}
+_MAGIC = {
+    b"\x89PNG": "a PNG image",
+    b"RIFF": "a WebP image",
+    b"GIF8": "a GIF image",
+    b"vers": "a pointer of Git LFS (run `git lfs pull` in its repository)",
+    b"<!DO": "a web page",
+    b"<htm": "a web page",
+}
 
 
 def decode_portrait(data: bytes | memoryview, name: str = ".jpg") -> np.ndarray:
@@ -22,6 +29,8 @@ def decode_portrait(data: bytes | memoryview, name: str = ".jpg") -> np.ndarray:
     Raises BadImage where the bytes are not what the name says, are damaged or cut short, or the
     size differs. The size is read from the header: an image of 30,000 x 30,000 is never decoded.
     """
+    if not data:
+        raise BadImage("is empty")
     if name.lower().endswith(".png"):
         return _decode_png(data)
     if data[:2] != b"\xff\xd8":

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.engines import available_cpus
 from pipeline.errors import PipelineError
 from pipeline.export.card import INPUT, OUTPUT, Images, Probabilities, check_attributes
 
@@ -12,7 +13,7 @@ class Network:
     """An exported file in ONNX Runtime on the CPU: its `metadata` and the image `size` it takes."""
 
     def __init__(self, path: Path, threads: int = 0) -> None:
-        """`threads` 0: as many as ONNX Runtime likes.
+        """`threads` 0: one for each core of this process.
 
         Raises PipelineError where the file is missing, damaged or not ours.
         """
@@ -23,7 +24,8 @@ class Network:
                 f"ONNX files need onnxruntime ({error}): `pip install onnxruntime`."
             ) from error
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        # Left to itself ONNX Runtime ties threads to cores, even to some that are not ours to use.
+        options.intra_op_num_threads = threads or available_cpus()
         options.log_severity_level = 3
         if not path.is_file():
             raise PipelineError(f"{path} is missing; run `pipeline export` first.")

@@ -20,12 +20,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from pipeline.attributes import CELEBA_ORDER, SPLITS
 from pipeline.dataset.codec import without_text
 from pipeline.errors import PipelineError
-from pipeline.files import cache_folder, is_remote, new_file
+from pipeline.files import cache_folder, is_junk, is_remote, new_file
 from pipeline.progress import Progress
 from pipeline.shards.index import Index, read_index
 from pipeline.shards.sample import INDEX_SCHEMA, Sample, index_rows, pack_labels
@@ -163,6 +163,7 @@ def _read_tar(path: Path, name: str, split: str) -> tuple[pa.Table, int]:
     """The rows of a tar and the side of its first image, px."""
     images: dict[str, tuple[int, int]] = {}
     labels: dict[str, tuple[bytes, int | None]] = {}
+    dotted: dict[str, str] = {}
     try:
         with path.open("rb", buffering=0) as file:
             for key, kind, offset, size in _members(path, file.fileno()):
@@ -174,6 +175,13 @@ def _read_tar(path: Path, name: str, split: str) -> tuple[pa.Table, int]:
                     if key in labels:
                         raise _wrong(path, key, "has two json")
                     labels[key] = _read_json(os.pread(file.fileno(), size, offset), path, key)
+                elif kind.endswith(IMAGES):
+                    dotted[key] = kind
+            if alone := dotted.keys() - images.keys():
+                key = min(alone)
+                raise _wrong(
+                    path, key, f"has no image but {key}.{dotted[key]}: a key ends at its first dot"
+                )
             if single := images.keys() ^ labels.keys():
                 key = min(single)
                 raise _wrong(path, key, f"has no {'json' if key in images else 'image'}")
@@ -214,6 +222,12 @@ def _members(path: Path, file: int) -> Iterator[tuple[str, str, int, int]]:
     with tarfile.open(path, "r:") as tar:
         for member in tar:
             end = member.offset_data
+            linked = member.islnk() or member.issym()
+            if linked and member.name.lower().endswith((*IMAGES, "json")):
+                raise PipelineError(
+                    f"{path}: {member.name} is a link to {member.linkname}; pack the files"
+                    " themselves: `tar --dereference --hard-dereference`."
+                )
             if member.isreg():
                 end += -(-member.size // BLOCK) * BLOCK
                 if end > there:
@@ -222,6 +236,8 @@ def _members(path: Path, file: int) -> Iterator[tuple[str, str, int, int]]:
                 # Bytes that are not UTF-8 are written out, for Arrow knows none.
                 name = member.name.encode("utf-8", "backslashreplace").decode()
                 parent, _, base = name.rpartition("/")
+                if is_junk(base):
+                    continue
                 stem, _, kind = base.partition(".")
                 yield (
                     str(PurePosixPath(parent, stem)),
@@ -234,6 +250,13 @@ def _members(path: Path, file: int) -> Iterator[tuple[str, str, int, int]]:
     if mark != bytes(BLOCK):
         state = "is damaged" if len(mark) == BLOCK else "is cut off"
         raise PipelineError(f"{path} {state} at byte {min(end, there):,}; copy it again.")
+    while more := os.pread(file, 1 << 20, end):
+        if more.strip(b"\0"):
+            raise PipelineError(
+                f"{path} holds more behind its end at byte {end:,}, as of tars put together with"
+                " `cat`; unpack it with `tar --ignore-zeros -x` and pack it anew."
+            )
+        end += len(more)
 
 
 def _read_json(data: bytes, path: Path, key: str) -> tuple[bytes, int | None]:
@@ -266,6 +289,8 @@ def _side(data: bytes, path: Path, key: str) -> int:
     try:
         with Image.open(io.BytesIO(without_text(data)), formats=("JPEG", "PNG", "WEBP")) as image:
             width, height = image.size
+    except UnidentifiedImageError as error:
+        raise _wrong(path, key, f"has {'a damaged' if data else 'an empty'} image") from error
     except (OSError, ValueError) as error:
         raise _wrong(path, key, f"has a damaged image ({error})") from error
     if width != height:

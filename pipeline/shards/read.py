@@ -3,9 +3,9 @@
 The tars are read through `index.parquet`, so an epoch is a list of arrays of rows, one a batch,
 and goes on from any of them. `cut` makes that list: the order, a permutation of (seed, epoch), is
 cut into global batches, the rest last; each rank takes its nearly equal part of every one. A rest
-of fewer samples than ranks joins the batch before it. So every sample comes exactly once over all
-ranks, every rank makes the same number of steps, and none of them is empty. Threads suffice: the
-codec lets go of the interpreter's lock, and nothing is copied between processes.
+of one sample, or of fewer than ranks, joins the batch before it. So every sample comes exactly
+once over all ranks, every rank makes the same number of steps, and none of them is empty. Threads
+suffice: the codec lets go of the interpreter's lock, and nothing is copied between processes.
 """
 
 import zlib

@@ -88,13 +88,20 @@ def cut_shares(order: np.ndarray, batch_size: int, fabric: Fabric) -> list[Share
 
 @contextmanager
 def failures_named(fabric: Fabric) -> Iterator[None]:
-    """Turn a full device and the loss of another process into sentences."""
+    """Turn a full device, too small a batch and the loss of another process into sentences."""
     try:
         yield
     except torch.OutOfMemoryError as error:
         raise PipelineError(
             f"The memory of {fabric.device} does not hold a batch; raise train.accumulate or lower"
             " train.batch_size."
+        ) from error
+    except ValueError as error:  # of batch norms, where the last maps of a network have 1 x 1 px
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise PipelineError(
+            "A batch norm cannot learn from a single sample of so few pixels; raise"
+            " train.batch_size, lower train.accumulate, or raise shards.size."
         ) from error
     except RuntimeError as error:
         lost = isinstance(error, distributed.DistError) or "gloo" in str(error)

@@ -43,6 +43,11 @@ def verify(
     else:
         raw, shards = _find(path)
     if raw is None and shards is None:
+        if any(path.glob("**/*.tar")):
+            raise PipelineError(
+                f"{path} holds tars without index.json, which they would be verified against;"
+                " `pipeline train` looks through such tars itself."
+            )
         raise PipelineError(
             f"{path} holds neither raw files nor shards; run `pipeline download` and"
             " `pipeline shard` first."

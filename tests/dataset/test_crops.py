@@ -65,7 +65,12 @@ def test_pixels_are_taken_as_they_are_stored_whatever_exif_says(format):
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "is not a JPEG"),
+        (b"", "is empty"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid ",
+            "not a JPEG but a pointer of Git LFS",
+        ),
+        (b"<!DOCTYPE html><title>Quota exceeded</title>", "is not a JPEG but a web page"),
         (cv2.imencode(".png", portrait())[1].tobytes(), "is not a JPEG but a PNG image"),
         (jpeg(portrait())[:3000], "is damaged"),
         (b"\xff\xd8\xff" + b"\0" * 100, "is damaged"),

@@ -1,5 +1,6 @@
 """The ONNX file in ONNX Runtime: what it computes, and what is refused."""
 
+import os
 from pathlib import Path
 
 import onnx
@@ -48,3 +49,14 @@ def test_what_is_not_ours_is_refused(onnx_file: Path, tmp_path: Path) -> None:
         Network(tmp_path / "swapped.onnx")
     with pytest.raises(PipelineError, match="64 x 64"):
         Network(onnx_file).run(pictures(2, 96))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no way to leave cores out")
+def test_it_runs_on_the_cores_that_are_ours(onnx_file: Path) -> None:
+    """Threads that ONNX Runtime counts itself go to any core, or complain that they may not."""
+    mine = os.sched_getaffinity(0)
+    before = set(os.listdir("/proc/self/task"))
+    network = Network(onnx_file)
+    network.run(pictures(2, 64))
+    for thread in set(os.listdir("/proc/self/task")) - before:
+        assert os.sched_getaffinity(int(thread)) == mine

@@ -113,7 +113,7 @@ def test_tars_of_webdatasets_own_writer_are_read(tmp_path):
         assert reader.keys == [f"face/{i:04d}" for i in range(7)]
         assert reader.labels[:, 0].tolist() == [False, True] * 3 + [False]
         assert reader.celeb_id.tolist() == [-1] * 7
-        assert len(list(reader.batches(cut(np.arange(7), 2)))) == 4
+        assert len(list(reader.batches(cut(np.arange(7), 4)))) == 2
 
 
 @pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
@@ -329,3 +329,44 @@ def test_an_index_that_another_version_left_in_the_cache_is_not_taken(tmp_path, 
     cached.write_bytes(b"of another form")
     index, rows = index_foreign(tmp_path, "train")
     assert (index, rows) == first
+
+
+def test_tars_put_together_with_cat_are_refused(tmp_path):
+    """Readers stop at the first end mark, and half of the samples were gone without a word."""
+    parts = [write_tar(tmp_path / f"{key}.tar", sample(key)).read_bytes() for key in "ab"]
+    (tmp_path / "tars").mkdir()
+    (tmp_path / "tars/train-0.tar").write_bytes(b"".join(parts))
+    refuse(tmp_path / "tars", r"holds more behind its end at byte .*--ignore-zeros")
+
+
+@pytest.mark.parametrize("names", [["b.05"], ["b.05", "b.06"]])
+def test_keys_with_dots_are_named_not_left_out(tmp_path, names):
+    """b.05.jpg and b.05.json are two more files of a sample b, which has no image then."""
+    members = sample("a") | {k: v for name in names for k, v in sample(name).items()}
+    write_tar(tmp_path / "tars/train-0.tar", members)
+    refuse(tmp_path / "tars", r"b has no image but b\.0[56]\.jpg: a key ends at its first dot")
+
+
+def test_a_second_picture_of_a_sample_is_no_key(tmp_path):
+    write_tar(tmp_path / "tars/train-0.tar", sample("a") | {"a.seg.jpg": b"mask"})
+    with ShardReader(tmp_path / "tars", "train") as reader:
+        assert list(reader.keys) == ["a"]
+
+
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+def test_links_in_a_tar_are_named_with_the_way_to_pack_what_they_point_to(tmp_path, link):
+    """GNU tar packs equal files of a cache with hard links so."""
+    for name, data in sample("a").items():
+        (tmp_path / name).write_bytes(data)
+        link(tmp_path / name, tmp_path / name.replace("a", "b"))
+    (tmp_path / "tars").mkdir()
+    with tarfile.open(tmp_path / "tars/train-0.tar", "w") as tar:
+        for name in ("a.jpg", "a.json", "b.jpg", "b.json"):
+            tar.add(tmp_path / name, name)
+    refuse(tmp_path / "tars", r"b\.jpg is a link to .*a\.jpg; .*--hard-dereference")
+
+
+@pytest.mark.parametrize(("data", "what"), [(b"", "an empty"), (b"<html>", "a damaged")])
+def test_a_first_image_that_is_none_is_named_without_addresses_of_memory(tmp_path, data, what):
+    write_tar(tmp_path / "tars/train-0.tar", sample("a") | {"a.jpg": data})
+    refuse(tmp_path / "tars", rf"a has {what} image; mend")

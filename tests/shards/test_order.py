@@ -29,5 +29,5 @@ def test_a_cut_gives_every_sample_to_one_rank_and_every_rank_as_many_steps(sampl
         lengths = [len(part) for part in parts]
         assert min(lengths) > 0 and max(lengths) - min(lengths) <= 1
     assert {len(batch) for batch in batches[:-1]} <= {size}
-    assert len(batches[-1]) < size + world
-    assert [len(b) for b in cut(order, size)[:-1]] == [size] * (-(-samples // size) - 1)
+    assert len(batches[-1]) < size + max(2, world)
+    assert len(batches[-1]) > 1 or size == 1 or samples == 1, "batch norm cannot take one sample"

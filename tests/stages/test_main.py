@@ -1,6 +1,7 @@
 """The app around the commands: its version, and the completion that shells ask for."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -119,3 +120,31 @@ def test_what_the_system_refuses_is_said_with_a_way_out(pipeline, monkeypatch):
 
         monkeypatch.setattr("stages.__main__.app", refuse)
         assert pipeline() == (1, "", f"error: data/x: refused; {advice} and run again.\n")
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_stop_nothing_and_nothing_goes_astray(raw, tmp_path, closed):
+    """As a service or a scheduler starts programs."""
+    shutil.copytree(raw, tmp_path / "data/synthetic/raw")
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    done = subprocess.run(
+        f"{sys.executable} -m stages verify data/synthetic/raw {closed}",
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, shell=True,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0
+    lines = 1 if closed == "2>&-" else 0  # and no progress among them
+    assert len(done.stdout.splitlines()) == lines
+
+
+def test_the_number_of_a_closed_stream_goes_to_no_file(tmp_path):
+    """What a library in C prints to standard error would be written into it."""
+    program = (
+        "import os, stages.__main__ as m; m.open_streams(); print(open('f', 'w').fileno() > 2)"
+    )
+    done = subprocess.run(
+        f'{sys.executable} -c "{program}" 2>&-',
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, shell=True,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout == "True\n"

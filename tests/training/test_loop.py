@@ -2,13 +2,18 @@
 
 import math
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from pipeline.attributes import MODEL_ORDER
+from pipeline.dataset.codec import CropSettings
+from pipeline.errors import PipelineError
 from pipeline.network.inference import predict_logits
+from pipeline.packing.plan import ShardSettings
+from pipeline.packing.write import write_shards
 from pipeline.params import load_params
 from pipeline.shards.read import ShardReader
 from pipeline.training.state import learning_rate
@@ -72,3 +77,14 @@ def test_shards_without_our_index_train_alike(shards, tmp_path):
         shutil.copy(tar, foreign)
     ours, theirs = (train(SMALL, folder, settings(), QUICK.augment) for folder in (shards, foreign))
     assert ours.history == theirs.history
+
+
+def test_a_last_batch_of_one_sample_joins_the_one_before(raw, tmp_path):
+    """At 32 px the last maps have one pixel, and batch norm takes no single sample of it."""
+    write_shards(raw, tmp_path, ShardSettings(CropSettings(32), 100), workers=1)
+    small = replace(SMALL, image_size=32)
+    with ShardReader(tmp_path, "train") as samples:
+        size = len(samples) - 1
+    assert train(small, tmp_path, settings(batch_size=size), QUICK.augment).history[0]["step"] == 1
+    with pytest.raises(PipelineError, match=r"single sample .* raise train\.batch_size"):
+        train(small, tmp_path, settings(batch_size=1), QUICK.augment)

@@ -294,3 +294,11 @@ def test_a_shard_with_another_name_or_without_a_hash_is_a_fault(copy, changed):
     edit(copy / "index.json", lambda index: index["shards"]["train"][0].update(changed))
     said = [str(fault) for fault in faults_of(copy, quick=True)]
     assert any(line.startswith("index.json: lists ") and "or no hash" in line for line in said)
+
+
+def test_tars_without_an_index_are_told_from_no_tars(command, shards, tmp_path):
+    """As those of other projects, which training reads and nothing here describes."""
+    shutil.copy(next(shards.glob("*.tar")), tmp_path)
+    code, out, err = command(str(tmp_path))
+    assert (code, out) == (1, "")
+    assert "holds tars without index.json" in err
