@@ -134,7 +134,7 @@ def test_every_bad_image_is_named_and_nothing_is_left(raw, tmp_path):
     for part in (
         "000005.jpg is damaged",
         "000031.jpg is not a JPEG but a GIF",
-        "000070.jpg is not",
+        "000070.jpg is empty",
     ):
         assert part in message
     assert "\n" not in message
