@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Literal, TypeVar
 
 from pipeline.errors import PipelineError
@@ -44,10 +45,27 @@ def run(
     if workers <= 1:
         yield from map(function, tasks)
         return
-    pool = _pool(engine, workers)
-    try:
+    with open_pool(workers, engine) as pool:
         for future in as_completed([pool.submit(function, task) for task in tasks]):
             yield future.result()
+
+
+@contextmanager
+def open_pool(
+    workers: int, engine: Engine = "processes", start: Callable[[], None] | None = None
+) -> Iterator[Executor]:
+    """Processes or threads for functions that can be pickled; each runs `start` before its first.
+
+    What has not begun when the block ends is dropped. Raises PipelineError where a process is
+    killed.
+    """
+    pool: Executor
+    if engine == "threads":
+        pool = ThreadPoolExecutor(workers, initializer=start)
+    else:  # spawned, not forked: the parent may hold threads and locks of Arrow
+        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), start)
+    try:
+        yield pool
     except BrokenProcessPool as error:
         raise PipelineError(
             "A worker process ended amid its work: it was killed (is there memory enough?), or the"
@@ -55,13 +73,6 @@ def run(
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _pool(engine: Engine, workers: int) -> Executor:
-    if engine == "threads":
-        return ThreadPoolExecutor(workers)
-    # Spawned, not forked: the parent may hold threads and locks of Arrow.
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
 
 
 def _run_on_ray(function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:

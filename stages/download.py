@@ -23,6 +23,6 @@ def download(params: ParamsFile = PARAMS) -> None:
     print(f"{folder}: {counts} rows, {index.images:,} images, {len(index.files)} files")
     if settings.data.source != "synthetic":
         print(
-            "DVC sees other params, but no other files behind them nor another CELEBA_ROOT: after"
-            " such a change run `dvc repro -f download`, then `dvc repro`"
+            "DVC does not see when the files of the source or CELEBA_ROOT change; when they did,"
+            " run `dvc repro -f download`, then `dvc repro`"
         )

@@ -10,7 +10,6 @@ def shard(params: ParamsFile = PARAMS) -> None:
     index.parquet beside them tell what each holds and its sha256.
     """
     from pipeline.dataset.codec import CropSettings
-    from pipeline.dataset.raw_index import read_source
     from pipeline.dataset.wanted import require_source
     from pipeline.packing.plan import ShardSettings
     from pipeline.packing.write import write_shards
@@ -21,8 +20,7 @@ def shard(params: ParamsFile = PARAMS) -> None:
     crop = CropSettings(chosen.size, chosen.quality, chosen.format)
     settings = ShardSettings(crop, chosen.samples, chosen.shuffle, chosen.on_error, chosen.most_bad)
     raw, folder = raw_folder(source), shard_folder(source)
-    origin = read_source(raw)
-    require_source(raw, origin.provenance, origin.counts, read)
+    require_source(raw, read)
     index = write_shards(raw, folder, settings, chosen.engine)
     shards = list(index.tars())
     size = sum(shard.bytes for shard in shards) / 1e6
@@ -31,5 +29,7 @@ def shard(params: ParamsFile = PARAMS) -> None:
         f" {len(shards)} shards, {size:,.1f} MB, {len(index.quarantine):,} in quarantine"
     )
     card = folder.parent / "croissant.json"
-    if card.exists() and not all(str(shard.sha256) in card.read_text("utf-8") for shard in shards):
-        print(f"{card} and README.md describe other shards; run `pipeline card` again")
+    if card.exists():
+        described = card.read_text("utf-8")
+        if not all(str(shard.sha256) in described for shard in shards):
+            print(f"{card} and README.md describe other shards; run `pipeline card` again")

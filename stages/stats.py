@@ -46,7 +46,6 @@ def stats(
     from pipeline import needs
     from pipeline.dataset import duplicates
     from pipeline.dataset.raw import read_labels
-    from pipeline.dataset.raw_index import read_source
     from pipeline.dataset.wanted import require_source
     from pipeline.files import new_directory, write_csv, write_json
     from pipeline.params import load_params
@@ -56,8 +55,7 @@ def stats(
     settings = load_params(params)
     raw = raw_folder(settings.data.source)
     labels = read_labels(raw)
-    origin = read_source(raw)
-    require_source(raw, origin.provenance, origin.counts, settings)
+    require_source(raw, settings)
     numbers, rows = headline(labels), attribute_rows(labels)
     contradictions = contradiction_rows(labels)
     matrix = phi(labels["train"].attributes)

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 import simplejpeg
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipeline.dataset.codec import BadImage, reason, without_text
 from pipeline.dataset.crops import square_crop
@@ -35,17 +35,6 @@ _HEIC_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"m
 
 _ORIENTATION: Final = 0x0112
 """The EXIF tag; 1 is upright."""
-
-_UPRIGHT: Final = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What undoes an orientation."""
 
 
 def read_crop(path: Path, size: int) -> np.ndarray:
@@ -71,11 +60,11 @@ def decode_image(data: bytes) -> np.ndarray:
             if image.width * image.height > MOST_PIXELS:
                 raise BadImage(f"is too large: {image.width:,} x {image.height:,} px")
             plain = image.format == "JPEG" and image.mode in ("RGB", "L")
-            if plain and _orientation(image) not in _UPRIGHT:
+            if plain and not _is_turned(image):
                 return simplejpeg.decode_jpeg(data, colorspace="RGB")
             image.load()  # a TIFF is upright then, and a PNG may tell its orientation at the end
-            turn = _UPRIGHT.get(_orientation(image))
-            return np.asarray(_to_rgb(image if turn is None else image.transpose(turn)))
+            upright = ImageOps.exif_transpose(image) if _is_turned(image) else image
+            return np.asarray(_to_rgb(upright))
     except BadImage:
         raise
     except UnidentifiedImageError as error:
@@ -86,12 +75,12 @@ def decode_image(data: bytes) -> np.ndarray:
         raise BadImage(f"is damaged ({reason(ValueError(error))})") from error
 
 
-def _orientation(image: Image.Image) -> int:
-    """By its EXIF; upright where that cannot be read, for the pixels are sound."""
+def _is_turned(image: Image.Image) -> bool:
+    """By its EXIF; it is upright where that cannot be read, for the pixels are sound."""
     try:
-        return int(image.getexif().get(_ORIENTATION, 1))
+        return image.getexif().get(_ORIENTATION, 1) in range(2, 9)
     except Exception:  # Pillow reports damage in a dozen classes
-        return 1
+        return False
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

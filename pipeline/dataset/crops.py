@@ -17,10 +17,11 @@ _MAGIC = {
     b"\x89PNG": "a PNG image",
     b"RIFF": "a WebP image",
     b"GIF8": "a GIF image",
-    b"vers": "a pointer of Git LFS (run `git lfs pull` in its repository)",
-    b"<!DO": "a web page",
-    b"<htm": "a web page",
+    b"version https://git-lfs": "a pointer of Git LFS (run `git lfs pull` in its repository)",
+    b"<!DOCTYPE": "a web page",
+    b"<html": "a web page",
 }
+"""How what is put in the place of a JPEG begins."""
 
 
 def decode_portrait(data: bytes | memoryview, name: str = ".jpg") -> np.ndarray:
@@ -34,7 +35,9 @@ def decode_portrait(data: bytes | memoryview, name: str = ".jpg") -> np.ndarray:
     if name.lower().endswith(".png"):
         return _decode_png(data)
     if data[:2] != b"\xff\xd8":
-        raise BadImage(f"is not a JPEG but {_MAGIC.get(bytes(data[:4]), 'something else')}")
+        start = bytes(data[:32])
+        what = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
+        raise BadImage(f"is not a JPEG but {what or 'something else'}")
     try:
         height, width, *_ = simplejpeg.decode_jpeg_header(data)
         _check_size(height, width)

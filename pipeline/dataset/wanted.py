@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.dataset.raw_index import read_source
 from pipeline.errors import PipelineError
 from pipeline.params import Params
 
@@ -42,11 +43,11 @@ def source_changes(
     }
 
 
-def require_source(
-    folder: Path, provenance: Mapping[str, Any], counts: Mapping[str, int], settings: Params
-) -> None:
-    """Raise PipelineError where the raw files of `folder` are not those of the params."""
-    refuse(folder, source_changes(provenance, counts, settings), "`pipeline download`")
+def require_source(folder: Path, settings: Params) -> None:
+    """Raise PipelineError where there are no raw files in `folder`, or not those of the params."""
+    source = read_source(folder)
+    changes = source_changes(source.provenance, source.counts, settings)
+    refuse(folder, changes, "`pipeline download`")
 
 
 def refuse(folder: Path, changes: Changes, commands: str) -> None:

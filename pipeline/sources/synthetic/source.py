@@ -10,9 +10,9 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from functools import lru_cache, partial
-from multiprocessing import get_context, parent_process
+from multiprocessing import parent_process
 from statistics import NormalDist
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ import simplejpeg
 
 from pipeline.attributes import CELEBA_ORDER, SPLITS
 from pipeline.dataset.raw import IMAGE, SCHEMA
-from pipeline.engines import available_cpus
+from pipeline.engines import available_cpus, open_pool
 from pipeline.errors import PipelineError
 from pipeline.sources.synthetic import portrait
 from pipeline.sources.synthetic.copula import celeba_copula
@@ -100,19 +100,14 @@ def _in_parallel(
     draw: partial[pa.RecordBatch], spans: list[tuple[int, int]], workers: int
 ) -> Iterator[pa.RecordBatch]:
     """`draw(*span)` of each span, in order, drawn by other processes a few spans ahead."""
-    pool = ProcessPoolExecutor(
-        min(workers, len(spans)), mp_context=get_context("spawn"), initializer=_start_worker
-    )
     waiting: deque[Future[pa.RecordBatch]] = deque()
-    try:
+    with open_pool(min(workers, len(spans)), start=_start_worker) as pool:
         for span in spans:
             waiting.append(pool.submit(draw, *span))
             if len(waiting) > 2 * workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _start_worker() -> None:
