@@ -10,7 +10,7 @@ def shard(params: ParamsFile = PARAMS) -> None:
     index.parquet beside them tell what each holds and its sha256.
     """
     from pipeline.dataset.codec import CropSettings
-    from pipeline.dataset.wanted import require_source
+    from pipeline.dataset.raw_index import require_source
     from pipeline.packing.plan import ShardSettings
     from pipeline.packing.write import write_shards
     from pipeline.params import load_params

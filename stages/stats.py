@@ -46,7 +46,7 @@ def stats(
     from pipeline import needs
     from pipeline.dataset import duplicates
     from pipeline.dataset.raw import read_labels
-    from pipeline.dataset.wanted import require_source
+    from pipeline.dataset.raw_index import require_source
     from pipeline.files import new_directory, write_csv, write_json
     from pipeline.params import load_params
     from pipeline.report import plots

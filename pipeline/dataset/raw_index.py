@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import JsonValue, StringConstraints, model_validator
 
+from pipeline.dataset.wanted import refuse, source_changes
+from pipeline.params import Params
 from pipeline.records import Count, Record, Split, read_record
 
 RawName = Annotated[str, StringConstraints(pattern=r"^[a-z]+-\d{5}-of-\d{5}\.parquet$")]
@@ -58,3 +60,10 @@ class RawIndex(Record):
 def read_source(folder: Path) -> RawIndex:
     """The content of `source.json`. Raises PipelineError where it is missing or damaged."""
     return read_record(RawIndex, folder / "source.json", "download")
+
+
+def require_source(folder: Path, settings: Params) -> None:
+    """Raise PipelineError where there are no raw files in `folder`, or not those of the params."""
+    source = read_source(folder)
+    changes = source_changes(source.provenance, source.counts, settings)
+    refuse(folder, changes, "`pipeline download`")

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.dataset.raw_index import read_source
 from pipeline.errors import PipelineError
 from pipeline.params import Params
 
@@ -41,13 +40,6 @@ def source_changes(
         for key, value in made.items()
         if value is not None and value != wanted[key]
     }
-
-
-def require_source(folder: Path, settings: Params) -> None:
-    """Raise PipelineError where there are no raw files in `folder`, or not those of the params."""
-    source = read_source(folder)
-    changes = source_changes(source.provenance, source.counts, settings)
-    refuse(folder, changes, "`pipeline download`")
 
 
 def refuse(folder: Path, changes: Changes, commands: str) -> None:
