@@ -9,19 +9,24 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test lint bench clean
+.PHONY: help install repro test lint bench lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
 install: $(INSTALLED)  ## Create the environment .venv with everything pinned (7 GB, minutes)
 
-$(INSTALLED): pyproject.toml constraints.txt
+# Everything by its hash: first what installs, then what is needed, and the project last, because
+# pip knows no hash of a folder.
+INSTALLERS := $(VENV)/installers.txt
+$(INSTALLED): pyproject.toml requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 		|| { echo "error: Python 3.11, 3.12 or 3.13 is needed; say which with make PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[ray,dev]'
+	@sed -nE '/^(pip|setuptools)==/,/[^\\]$$/p' requirements.txt > $(INSTALLERS)
+	$(BIN)/python -m pip install --quiet --require-hashes -r $(INSTALLERS)
+	$(BIN)/python -m pip install --quiet --no-build-isolation --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
 	@touch $@
 
 repro: $(INSTALLED)  ## Run the whole pipeline: faces, statistics, shards, network, evidence, export, report
@@ -38,6 +43,13 @@ lint: $(INSTALLED)  ## Check style and types
 
 bench: $(INSTALLED)  ## Measure what is ours against peers and limits
 	@for file in benchmarks/*.py; do echo "== $$file"; PYTHONPATH=. $(BIN)/python $$file || exit 1; done
+
+lock: $(INSTALLED)  ## Pin by hash what is asked for, versions kept; NEWER=--upgrade takes the newest
+	$(BIN)/uv pip compile pyproject.toml --quiet --extra ray --extra dev --output-file requirements.txt \
+		--universal --python-version 3.11 --generate-hashes --no-annotate \
+		--custom-compile-command 'make lock' $(NEWER)
+	cd pipeline/apps/page && npm install --package-lock-only --omit-lockfile-registry-resolved \
+		--ignore-scripts --no-audit --no-fund --no-update-notifier
 
 clean:  ## Remove the environment and caches; data/ and .dvc/cache stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
