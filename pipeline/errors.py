@@ -1,5 +1,10 @@
 """The one exception that a user can cause."""
 
+from typing import Final
+
+LONGEST_REASON: Final = 400
+"""Characters of what a library says."""
+
 
 class PipelineError(Exception):
     """Something a user can mend: one sentence saying what is wrong, where, and what to do.
@@ -8,6 +13,13 @@ class PipelineError(Exception):
     that escapes is a defect of this project and keeps its traceback.
     """
 
+    def __str__(self) -> str:
+        """One line that a terminal only shows: a name in it may come from anybody."""
+        text = super().__str__()
+        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
 
 def one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    """What an exception says, on a line that nobody can make long."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]} ..."

@@ -5,13 +5,22 @@ or written. What a knob is for stands beside it in params.yaml.
 """
 
 import os
+import reprlib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from ruamel.yaml import YAML, YAMLError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from pipeline.errors import PipelineError
+from pipeline.reading import LARGEST_YAML, parse_yaml, read_plain
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -19,6 +28,48 @@ Share = Annotated[float, Field(ge=0, le=1)]
 BelowOne = Annotated[float, Field(ge=0, lt=1)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 AboveZero = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+SHAPING: Final = frozenset((
+    "act_layer", "attn_drop_rate", "base_width", "bottle_ratio", "cardinality", "channels",
+    "class_token", "conv_bias", "conv_mlp", "depth", "depth_mult", "depths", "dims",
+    "drop_block_rate", "drop_rate", "embed_dim", "embed_dims", "expand_ratio", "fused_conv",
+    "global_pool", "growth_rate", "head_dim", "head_hidden_size", "init_values",
+    "layer_scale_init_value", "layers", "ls_init_value", "mlp_ratio", "mlp_ratios", "norm_layer",
+    "num_heads", "num_reg_tokens", "num_vit", "output_stride", "patch_drop_rate", "patch_size",
+    "pool_size", "pos_drop_rate", "pos_embed", "pre_norm", "proj_drop_rate", "qk_norm", "qkv_bias",
+    "reg_tokens", "scale", "stem_size", "stem_type", "stem_width", "use_layer_scale",
+    "use_pos_embed", "width", "width_factor", "width_mult", "window_size", "zero_init_last",
+))  # fmt: skip
+"""Arguments of timm's networks that shape them. `timm.create_model` takes others, which fetch, load
+or write files; a recipe or a model.json may come from anybody, so these alone are let through."""
+
+
+MOST_BLOCKS: Final = 128
+"""Of a stage of a network; thousands take minutes to build."""
+
+
+def _shaping(options: Any) -> Any:
+    for name, value in options.items() if isinstance(options, dict) else ():
+        if name not in SHAPING:
+            raise ValueError(f"{name} is none of the options that shape a network")
+        counts = value if isinstance(value, list) else [value]
+        deep = any(isinstance(count, int) and count > MOST_BLOCKS for count in counts)
+        if deep and name in ("depth", "depths", "layers"):
+            raise ValueError(f"{name} is {value}, and a stage has up to {MOST_BLOCKS} blocks")
+    return options
+
+
+BackboneName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)?$")]
+"""Of timm, with a tag or without; timm would also take names that fetch or read a file."""
+
+_Number = Annotated[int, Field(ge=-1, le=4096)] | Annotated[float, Field(ge=0, le=64)]
+_BackboneOption = (
+    bool
+    | _Number
+    | Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{0,32}$")]
+    | Annotated[list[_Number], Field(max_length=16)]
+)
+BackboneOptions = Annotated[dict[str, _BackboneOption], BeforeValidator(_shaping)]
 
 
 class Section(BaseModel):
@@ -83,10 +134,10 @@ class Shards(Section):
 
 
 class Backbone(Section):
-    name: str
+    name: BackboneName
     weights: str | None
     drop_path: BelowOne
-    options: dict[str, int | float | bool | str]
+    options: BackboneOptions
 
 
 class Heads(Section):
@@ -187,12 +238,13 @@ class Params(Section):
 def load_params(path: Path) -> Params:
     """Read and check a params file. Raises PipelineError naming the file and every bad key."""
     try:
-        values = YAML(typ="safe", pure=True).load(path)
+        values = parse_yaml(read_plain(path, LARGEST_YAML))
     except FileNotFoundError:
         raise PipelineError(f"{path} does not exist; run from the project's folder.") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise PipelineError(f"{path} is not valid YAML: {reason}.") from error
+    except OSError as error:
+        raise PipelineError(f"{path} cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise PipelineError(f"{path} is not valid YAML: {error}.") from error
     if not isinstance(values, dict):
         raise PipelineError(
             f"{path} holds no params; start from a recipe: `pipeline recipe quick`."
@@ -215,7 +267,7 @@ def _complaint(detail: dict[str, Any]) -> str:
             return f"{key}: {detail['ctx']['error']}" if key else str(detail["ctx"]["error"])
         case _:
             reason = detail["msg"].removeprefix("Input should be ")
-            return f"{key} is {detail['input']!r} and should be {reason}"
+            return f"{key} is {reprlib.repr(detail['input'])} and should be {reason}"
 
 
 def changes(old: Path, new: Path) -> dict[str, tuple[Any, Any]]:
@@ -226,8 +278,8 @@ def changes(old: Path, new: Path) -> dict[str, tuple[Any, Any]]:
     values = []
     for path in (old, new):
         try:
-            values.append(flatten(YAML(typ="safe", pure=True).load(path)))
-        except (OSError, YAMLError):
+            values.append(flatten(parse_yaml(read_plain(path, LARGEST_YAML))))
+        except (OSError, ValueError, PipelineError):
             values.append({})
     keys = [*values[1], *(key for key in values[0] if key not in values[1])]
     pairs = {key: (values[0].get(key), values[1].get(key)) for key in keys}

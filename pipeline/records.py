@@ -1,14 +1,12 @@
 """The JSON files beside the data as typed records, read strictly and within a bound."""
 
 from pathlib import Path
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from pipeline.errors import PipelineError, one_line
-
-LARGEST_RECORD: Final = 100 << 20
-"""Bytes read at most of one file."""
+from pipeline.reading import read_plain
 
 Split = Annotated[str, StringConstraints(pattern=r"^[a-z]+$")]
 Count = Annotated[int, Field(ge=0)]
@@ -24,11 +22,11 @@ Kind = TypeVar("Kind", bound=Record)
 
 
 def load_record(kind: type[Kind], path: Path) -> Kind:
-    """The record in a file. Raises FileNotFoundError, other OSErrors, and ValueError."""
-    size = path.stat().st_size
-    if size > LARGEST_RECORD:
-        raise ValueError(f"it has {size:,} bytes")
-    return kind.model_validate_json(path.read_bytes())
+    """The record in a file. Raises FileNotFoundError, other OSErrors, and ValueError.
+
+    PipelineError for a pipe and for a file that is too large.
+    """
+    return kind.model_validate_json(read_plain(path))
 
 
 def read_record(kind: type[Kind], path: Path, command: str) -> Kind:
@@ -42,6 +40,8 @@ def read_record(kind: type[Kind], path: Path, command: str) -> Kind:
         raise PipelineError(
             f"{path.parent} holds no {path.name}; run `pipeline {command}` first."
         ) from None
+    except OSError as error:
+        raise PipelineError(f"{path} cannot be read ({error.strerror}).") from error
     except ValueError as error:
         raise PipelineError(
             f"{path} is damaged ({what_is_wrong(error)}); run `pipeline {command}` again."
@@ -54,4 +54,5 @@ def what_is_wrong(error: ValueError) -> str:
         return one_line(error)
     first = error.errors()[0]
     place = ".".join(map(str, first["loc"]))
-    return f"{place}: {first['msg']}" if place else first["msg"]
+    reason = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"]
+    return f"{place}: {reason}" if place else reason

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline import records
 from pipeline.errors import PipelineError
+from pipeline.reading import LARGEST_TEXT
 from pipeline.records import Count, Record, load_record, read_record, what_is_wrong
 
 
@@ -38,10 +38,10 @@ def test_what_is_wrong_is_one_line_with_the_place(tmp_path, text, said):
     assert line.startswith(said) and "\n" not in line
 
 
-def test_a_file_beyond_the_bound_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(records, "LARGEST_RECORD", 5)
-    (tmp_path / "a.json").write_text('{"inner": []}')
-    with pytest.raises(ValueError, match="it has 13 bytes"):
+def test_a_file_beyond_the_bound_is_not_read(tmp_path):
+    with (tmp_path / "a.json").open("w") as file:
+        file.truncate(LARGEST_TEXT + 1)
+    with pytest.raises(PipelineError, match=r"a\.json has 4,194,305 bytes or more"):
         load_record(Outer, tmp_path / "a.json")
 
 

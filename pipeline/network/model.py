@@ -9,19 +9,21 @@ It is saved as `model.safetensors` (weights) and `model.json` (a `ModelDescripti
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 
 import timm
 import torch
-from pydantic import ConfigDict, JsonValue
-from safetensors.torch import load_file, save_file
+from pydantic import ConfigDict, Field, JsonValue
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
 from timm.models import PretrainedCfg
 from torch import nn
 
 from pipeline.attributes import MODEL_ORDER, REGIONS
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, one_line
 from pipeline.files import new_file, write_json
-from pipeline.params import Params
+from pipeline.params import BackboneName, BackboneOptions, Params
+from pipeline.reading import check_plain
 from pipeline.records import Count, Record, read_record
 
 
@@ -32,17 +34,17 @@ class Architecture:
     __pydantic_config__: ClassVar = ConfigDict(strict=True, extra="forbid")
     """A file that names more than these fields is of a network that this version cannot build."""
 
-    backbone: str
+    backbone: BackboneName
     """A timm model name."""
 
-    image_size: int
+    image_size: Annotated[int, Field(ge=16, le=1024)]
     """Side of the square input, px."""
 
-    width: int = 1024
-    depth: int = 2
+    width: Annotated[int, Field(ge=1, le=65536)] = 1024
+    depth: Annotated[int, Field(ge=0, le=16)] = 2
     dropout: float = 0.0
-    options: dict[str, Any] = field(default_factory=dict)
-    """More arguments for `timm.create_model`."""
+    options: BackboneOptions = field(default_factory=dict)
+    """More arguments for `timm.create_model`, of those that shape a network."""
 
     drop_path: float = 0.0
     """Stochastic depth: the rate of the deepest block; it grows from 0 at the first."""
@@ -213,6 +215,10 @@ def create_backbone(architecture: Architecture) -> nn.Module:
 
     Raises PipelineError where timm does not know it or it refuses the size or an option.
     """
+    if not timm.is_model(architecture.backbone):
+        raise PipelineError(
+            f"timm knows no model {architecture.backbone!r}; `timm.list_models()` names all."
+        )
     options = backbone_options(architecture)
     try:
         try:
@@ -280,7 +286,7 @@ def save_model(model: FaceAttributes, folder: Path, about: Mapping[str, object])
         name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
     }
     with new_file(folder / "model.safetensors") as partial:
-        save_file(weights, partial)
+        partial.write_bytes(save(weights))  # whose errors are the system's, unlike save_file's
     description = ModelDescription(
         architecture=model.architecture,
         attributes=list(MODEL_ORDER),
@@ -302,19 +308,43 @@ def load_model(folder: Path) -> tuple[FaceAttributes, ModelDescription]:
     description = read_record(ModelDescription, folder / "model.json", "train")
     if description.attributes != list(MODEL_ORDER):
         raise PipelineError(f"{folder / 'model.json'} names other attributes than this version.")
-    model = FaceAttributes(description.architecture)
     path = folder / "model.safetensors"
+    with torch.device("meta"):  # takes no memory, whatever size a file of others asks for
+        outline = FaceAttributes(description.architecture).state_dict()
     try:
+        _check_shapes(path, {name: tuple(tensor.shape) for name, tensor in outline.items()})
+        model = FaceAttributes(description.architecture)
         model.load_state_dict(load_file(path))
     except FileNotFoundError:
         raise PipelineError(f"{path} is missing; run `pipeline train` again.") from None
-    except Exception as error:  # safetensors raises its own SafetensorError, torch RuntimeError
-        reason = str(error).splitlines()[0]
-        raise PipelineError(f"{path} does not fit its model.json ({reason}).") from error
+    except (SafetensorError, OSError, RuntimeError, ValueError) as error:
+        raise PipelineError(f"{path} does not fit its model.json ({one_line(error)}).") from error
     # EfficientFormerV2 caches its attention biases when eval() is entered.
     model.train()
     model.eval()
     return model, description
+
+
+LARGEST_HEADER: Final = 4 << 20
+"""Bytes of the names and shapes in a safetensors file; the report's network has 90 kB."""
+
+
+def _check_shapes(path: Path, wanted: dict[str, tuple[int, ...]]) -> None:
+    """Raises ValueError where the weights in `path` are not those of the network, by its header."""
+    check_plain(path)
+    with path.open("rb") as start:
+        header = int.from_bytes(start.read(8), "little")
+    if header > LARGEST_HEADER:
+        raise ValueError(f"its header has {header:,} bytes")
+    with safe_open(path, "pt") as file:
+        held = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    for name in sorted(held.keys() | wanted.keys()):
+        if name not in held:
+            raise ValueError(f"{name} is missing")
+        if name not in wanted:
+            raise ValueError(f"{name} is unknown")
+        if held[name] != wanted[name]:
+            raise ValueError(f"{name} has the shape {held[name]}, not {wanted[name]}")
 
 
 def to_float(images: torch.Tensor) -> torch.Tensor:

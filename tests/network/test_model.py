@@ -231,7 +231,7 @@ def test_saving_twice_gives_the_same_bytes(tmp_path):
 @pytest.mark.parametrize(
     ("architecture", "sentence"),
     [
-        (Architecture("efficientformer_v9", 96), "Unknown model"),
+        (Architecture("efficientformer_v9", 96), "timm knows no model"),
         (Architecture("efficientformerv2_s0", 96, options={"num_vitt": 2}), "num_vitt"),
         (Architecture("efficientformerv2_s0.best", 96), "its tags are snap_dist_in1k"),
         (Architecture("efficientformer_l1", 96), "does not work on images of 96 px"),
