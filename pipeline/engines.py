@@ -7,6 +7,8 @@ system, so an engine keeps no state and may die at any moment.
 import logging
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -51,19 +53,17 @@ def run(
 
 
 @contextmanager
-def open_pool(
-    workers: int, engine: Engine = "processes", start: Callable[[], None] | None = None
-) -> Iterator[Executor]:
-    """Processes or threads for functions that can be pickled; each runs `start` before its first.
+def open_pool(workers: int, engine: Engine = "processes") -> Iterator[Executor]:
+    """Processes or threads for functions that can be pickled; they end with this process.
 
-    What has not begun when the block ends is dropped. Raises PipelineError where a process is
-    killed.
+    What has not begun when the block ends is dropped. Raises PipelineError where one is killed.
     """
     pool: Executor
     if engine == "threads":
-        pool = ThreadPoolExecutor(workers, initializer=start)
+        pool = ThreadPoolExecutor(workers)
     else:  # spawned, not forked: the parent may hold threads and locks of Arrow
-        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), start)
+        spawn = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(workers, spawn, _start_worker)
     try:
         yield pool
     except BrokenProcessPool as error:
@@ -75,12 +75,25 @@ def open_pool(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+def _start_worker() -> None:
+    # Ctrl-C reaches the whole process group; the parent alone answers it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+
+
+def _leave_with_parent() -> None:
+    """End this process when its parent is killed; it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
 def _run_on_ray(function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
     """On the cluster that RAY_ADDRESS names, or one started on this machine for the occasion.
 
     The nodes must see the same files and have this project installed.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
     except ImportError as error:

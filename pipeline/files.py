@@ -1,6 +1,12 @@
-"""Files and folders that appear whole or not at all: written beside, then renamed."""
+"""Files and folders that appear whole or not at all, and to one writer at a time.
+
+They are written beside their place under a name of their own, brought to the disk, then renamed. A
+process that is killed leaves the old or the new, and rests that the next writer sweeps away.
+"""
 
 import csv
+import errno
+import glob
 import hashlib
 import json
 import os
@@ -12,9 +18,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from pipeline.errors import PipelineError
+from pipeline.tables import cell
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says where a disk, a quota or a file is full."""
+
+_TEMPORARY = "face-attributes-"
+"""How the names of this project's folders in TMPDIR begin; the number of the process follows."""
 
 
 def is_remote(path: Path) -> bool:
@@ -43,21 +58,26 @@ def new_file(path: Path) -> Iterator[Path]:
     if not is_remote(path) and not _is_stream(path):
         path = path if _is_read_only(path) else Path(os.path.realpath(path))
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep_files(path)
         partial = _beside(path)
         try:
-            yield partial
-            os.replace(partial, path)
+            with _named(path):
+                yield partial
+                _settle(partial)
+                os.replace(partial, path)
+                _settle(path.parent)
         finally:
             partial.unlink(missing_ok=True)
         return
     with tempfile.TemporaryDirectory() as folder:
         partial = Path(folder, path.name)
-        yield partial
+        with _named(partial):
+            yield partial
         if is_remote(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.fs.put_file(str(partial), str(path.path))  # type: ignore[attr-defined]
         else:
-            with partial.open("rb") as data, path.open("ab") as stream:
+            with _named(path), partial.open("rb") as data, path.open("ab") as stream:
                 shutil.copyfileobj(data, stream)
 
 
@@ -83,19 +103,143 @@ def _is_stream(path: Path) -> bool:
 def new_directory(path: Path) -> Iterator[Path]:
     """A temporary folder that replaces `path` when the block ends well, and vanishes otherwise.
 
-    A link is followed: the folder that it points to is replaced.
+    A link is followed: the folder that it points to is replaced. Raises PipelineError where another
+    process writes it.
+    """
+    path = Path(os.path.realpath(path))
+    with sole_writer(path), unfinished_directory(path) as partial:
+        yield partial
+        put_in_place(partial, path)
+
+
+@contextmanager
+def unfinished_directory(path: Path) -> Iterator[Path]:
+    """A temporary folder beside `path`, whose lock is held; it vanishes when the block ends."""
+    partial = _beside(path)
+    partial.mkdir()
+    try:
+        with _named(path):
+            yield partial
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Let the error of a full disk name what is written; the system's own names nothing."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
+def sole_writer(path: Path) -> Iterator[None]:
+    """The lock of an output, a file beside it; what killed writers left is swept away first.
+
+    A process may take it twice, and it goes with the process however that ends. Raises
+    PipelineError where another process holds it.
     """
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = _beside(path)
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
+    lock = FileLock(path.with_name(f".{path.name}.lock"), is_singleton=True)
     try:
-        yield partial
-        shutil.rmtree(path, ignore_errors=True)
-        os.replace(partial, path)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise PipelineError(
+            f"Another process is writing {path}; wait until it has ended, or end it, and run again."
+        ) from None
+    try:
+        if lock.lock_counter == 1:
+            _sweep_folders(path)
+        yield
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        if lock.lock_counter == 1:  # whoever waits on the file that was there sees that it is gone
+            Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
+
+
+def put_in_place(partial: Path, path: Path) -> None:
+    """Rename the folder `partial` to `path`; the old one is moved aside before, deleted after."""
+    for below in partial.rglob("*"):
+        _settle(below)
+    _settle(partial)
+    aside = _aside(path)
+    if path.exists():
+        os.rename(path, aside)
+    os.rename(partial, path)
+    _settle(path.parent)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.old")
+
+
+def _settle(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk: a rename may get there before them."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system without it
+            raise
+    finally:
+        os.close(handle)
+
+
+def _sweep_folders(path: Path) -> None:
+    """Remove what killed writers of the folder `path` left; its lock must be held.
+
+    One that was killed between its two renames left the old folder aside: that comes back.
+    """
+    aside = _aside(path)
+    if aside.exists() and not path.exists():
+        os.rename(aside, path)
+    for left in (aside, *path.parent.glob(f".{glob.escape(path.name)}.*.partial")):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _sweep_files(path: Path) -> None:
+    """Remove what writers of the file `path` left whose processes are gone."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        if _is_left(left.name.removesuffix(".partial").rpartition(".")[2]):
+            left.unlink(missing_ok=True)
+
+
+def _is_left(number: str) -> bool:
+    """Whether no process has that number."""
+    return number.isdecimal() and not psutil.pid_exists(int(number))
+
+
+@contextmanager
+def temporary_files_together() -> Iterator[None]:
+    """Let all that this process and its children put into TMPDIR lie in one folder of it.
+
+    The folder goes when the block ends; those of killed processes are swept away first.
+    """
+    before, variable = tempfile.tempdir, os.environ.get("TMPDIR")
+    try:
+        for left in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*"):
+            if _is_left(left.name.removeprefix(_TEMPORARY).partition("-")[0]):
+                shutil.rmtree(left, ignore_errors=True)
+        folder = tempfile.mkdtemp(prefix=f"{_TEMPORARY}{os.getpid()}-")
+    except OSError as error:
+        raise PipelineError(
+            f"No temporary folder can be made ({error.strerror}); make room, or set TMPDIR to a"
+            " folder that can be written."
+        ) from error
+    tempfile.tempdir = os.environ["TMPDIR"] = folder
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+        os.environ.pop("TMPDIR")
+        if variable is not None:
+            os.environ["TMPDIR"] = variable
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -109,13 +253,16 @@ def write_csv(
 ) -> None:
     """Write rows of one shape as CSV, floats to six digits, None as an empty field.
 
-    `columns` names them where there may be no row.
+    Texts are `pipeline.tables.cell`s: names that others chose may be formulas. `columns` names the
+    columns where there may be no row.
     """
     with new_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=columns or list(rows[0]), lineterminator="\n")
         writer.writeheader()
         for row in rows:
-            writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
+            writer.writerow(
+                {k: f"{v:.6g}" if isinstance(v, float) else cell(v) for k, v in row.items()}
+            )
 
 
 def sha256_of(path: Path) -> str:

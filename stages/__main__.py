@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from pipeline.errors import PipelineError
+from pipeline.files import temporary_files_together
 from stages.download import download
 from stages.evaluate import evaluate
 from stages.export import export
@@ -108,15 +109,17 @@ def main() -> None:
         if signal.getsignal(number) == signal.SIG_DFL:  # not under nohup
             signal.signal(number, leave)
     try:
-        app()
+        with temporary_files_together():
+            app()
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
         if error.errno not in WHAT_TO_DO:
             raise
-        place = f"{error.filename}: " if error.filename else ""
-        reason = " ".join((error.strerror or str(error)).split())
+        name = error.filename2 or error.filename  # of two the one that was written
+        place = f"{name}: " if name else ""
+        reason = os.strerror(error.errno)  # Arrow and others add words of their own
         print(f"error: {place}{reason}; {WHAT_TO_DO[error.errno]} and run again.", file=sys.stderr)
         sys.exit(1)
 

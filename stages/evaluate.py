@@ -38,11 +38,11 @@ def evaluate(
 
     needs.require(needs.PICTURES, "`pipeline evaluate`")
     settings = load_params(params)
-    if from_predictions:
-        found = predictions.read(from_predictions)
-    else:
-        found = predict_splits(settings, MODEL, shard_folder(settings.data.source))
     with new_directory(EVALUATION) as partial:
+        if from_predictions:
+            found = predictions.read(from_predictions)
+        else:
+            found = predict_splits(settings, MODEL, shard_folder(settings.data.source))
         file = partial / "predictions.parquet"
         predictions.write(file, found)
         # Judged as they stand in the file: so it gives the same bytes whenever it is read again.

@@ -21,13 +21,13 @@ def export(params: ParamsFile = PARAMS) -> None:
 
     needs.require(needs.EXPORT, "`pipeline export`")
     settings = load_params(params)
-    model, description = load_model(MODEL)
-    about = about_run(description, MODEL, EVALUATION)
-    size, parameters = model.architecture.image_size, model.count_parameters()["total"]
-    shards, count = shard_folder(settings.data.source), settings.export.images
-    wanted_index(shards, settings)
-    images = sample_images(shards, settings.evaluate.split, count, size)
     with new_directory(EXPORT) as partial:
+        model, description = load_model(MODEL)
+        about = about_run(description, MODEL, EVALUATION)
+        size, parameters = model.architecture.image_size, model.count_parameters()["total"]
+        shards, count = shard_folder(settings.data.source), settings.export.images
+        wanted_index(shards, settings)
+        images = sample_images(shards, settings.evaluate.split, count, size)
         rows = convert(model, about, images, settings.export, partial)
     print(f"{EXPORT}: {parameters:,} parameters, input {size} x {size} px; beside PyTorch")
     for row in rows:

@@ -59,8 +59,8 @@ def stats(
     numbers, rows = headline(labels), attribute_rows(labels)
     contradictions = contradiction_rows(labels)
     matrix = phi(labels["train"].attributes)
-    found = duplicates.find_duplicates(raw) if settings.stats.duplicates else None
     with new_directory(STATS) as partial:
+        found = duplicates.find_duplicates(raw) if settings.stats.duplicates else None
         write_json(partial / "stats.json", numbers)
         write_csv(partial / "attributes.csv", rows)
         write_csv(partial / "correlations.csv", phi_rows(matrix))

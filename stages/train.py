@@ -1,6 +1,7 @@
 """Stage `train`: from shards to a network."""
 
 import sys
+from contextlib import nullcontext
 
 from stages.layout import MODEL, PARAMS, ParamsFile, shard_folder
 
@@ -16,11 +17,12 @@ def train(params: ParamsFile = PARAMS) -> None:
     import torch
 
     from pipeline import needs
-    from pipeline.files import new_directory, write_csv
+    from pipeline.files import new_directory, sole_writer, write_csv
     from pipeline.network.model import TrainingData, architecture_of, save_model
     from pipeline.params import load_params
     from pipeline.shards.wanted import wanted_index
     from pipeline.training.loop import train as train_network
+    from pipeline.training.processes import is_first
 
     settings = load_params(params)
     shards = shard_folder(settings.data.source)
@@ -28,28 +30,29 @@ def train(params: ParamsFile = PARAMS) -> None:
     if missing := needs.lacking(needs.EXPORT):  # known better now than after the training
         told = f"`pipeline export` needs {needs.explain(missing)}"
         print(f"warning: not possible here after the training: {told}.", file=sys.stderr)
-    trained = train_network(
-        architecture_of(settings, index.size),
-        shards,
-        settings.train,
-        settings.augment,
-        settings.backbone.weights,
-    )
-    if trained is None:  # another process writes the results
-        return
-    about = {
-        "source": index.source,
-        "licence": index.licence,
-        "weights": trained.origin,
-        "data": TrainingData(index_sha256=index.fingerprint(), counts=index.counts),
-        "recipe": settings.model_dump(include={"backbone", "heads", "augment", "train"}),
-        "versions": {"torch": torch.__version__, "timm": timm.__version__},
-    }
-    with new_directory(MODEL) as partial:
-        save_model(trained.model, partial, about)
-        write_csv(partial / "history.csv", trained.history)
-        write_csv(partial / "speed.csv", trained.speed)
-    trained.checkpoints.remove()
+    with sole_writer(MODEL) if is_first() else nullcontext():
+        trained = train_network(
+            architecture_of(settings, index.size),
+            shards,
+            settings.train,
+            settings.augment,
+            settings.backbone.weights,
+        )
+        if trained is None:  # another process writes the results
+            return
+        about = {
+            "source": index.source,
+            "licence": index.licence,
+            "weights": trained.origin,
+            "data": TrainingData(index_sha256=index.fingerprint(), counts=index.counts),
+            "recipe": settings.model_dump(include={"backbone", "heads", "augment", "train"}),
+            "versions": {"torch": torch.__version__, "timm": timm.__version__},
+        }
+        with new_directory(MODEL) as partial:
+            save_model(trained.model, partial, about)
+            write_csv(partial / "history.csv", trained.history)
+            write_csv(partial / "speed.csv", trained.speed)
+        trained.checkpoints.remove()
     kept, counts = trained.history[-1], trained.model.count_parameters()
     if settings.train.keep == "best":
         kept = min(trained.history, key=lambda epoch: epoch["valid_loss"])

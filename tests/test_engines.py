@@ -1,13 +1,17 @@
 """Where work runs: every engine gives every result, and an exception is raised here."""
 
 import math
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 from pipeline.engines import available_cpus, run
+from pipeline.errors import PipelineError
 from tests.support.project import ROOT
 
 
@@ -47,3 +51,33 @@ def test_a_worker_that_dies_is_a_sentence(tmp_path, guard):
 
 def test_there_is_a_core():
     assert available_cpus() >= 1
+
+
+def end_itself(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+def test_a_worker_that_was_killed_is_one_sentence():
+    """As the system does it where memory runs out."""
+    with pytest.raises(PipelineError, match=r"A worker process ended amid its work: it was"):
+        list(run(end_itself, [signal.SIGKILL, signal.SIGKILL], "processes", 2))
+    assert multiprocessing.active_children() == []
+
+
+def wait(_: int) -> None:
+    os.write(1, b"at work\n")  # at once: two write
+    signal.pause()
+
+
+def test_workers_in_the_middle_of_their_work_end_with_a_parent_that_is_killed():
+    code = "from pipeline.engines import run; from tests.test_engines import wait;"
+    code += "list(run(wait, [0, 1], 'processes', 2))"
+    parent = psutil.Popen(
+        [sys.executable, "-c", code],
+        cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with parent.stdout:
+        assert [parent.stdout.readline() for _ in range(2)] == ["at work\n"] * 2
+    children = parent.children(recursive=True)
+    parent.kill()
+    assert len(children) >= 2 and psutil.wait_procs([parent, *children], 30)[1] == []

@@ -1,19 +1,27 @@
 """Files and folders that appear whole or not at all."""
 
+import errno
 import json
 import os
+import subprocess
+import sys
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 from upath import UPath
 
 from pipeline.errors import PipelineError
 from pipeline.files import (
+    FULL,
     cache_folder,
     is_remote,
     new_directory,
     new_file,
     sha256_of,
+    sole_writer,
+    temporary_files_together,
     write_csv,
     write_json,
 )
@@ -131,3 +139,92 @@ def test_a_user_without_a_home_is_told_what_to_set(monkeypatch):
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # what Python does without one
     with pytest.raises(PipelineError, match=r"no home folder .* set XDG_CACHE_HOME"):
         cache_folder("indexes")
+
+
+def left(path: Path) -> list[str]:
+    """What a process leaves that is killed while it writes the file and folder of that name."""
+    code = (
+        "import os, signal, sys; from pathlib import Path; from pipeline import files\n"
+        "path = Path(sys.argv[1])\n"
+        "with files.new_directory(path) as a, files.new_file(path.with_suffix('.csv')) as b:\n"
+        "    (a / 'x').touch(), b.touch(), os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, path], check=False)
+    return sorted(p.name for p in path.parent.iterdir())
+
+
+def test_what_a_killed_writer_left_is_swept_by_the_next_one(tmp_path):
+    out = tmp_path / "out/raw"
+    assert len(left(out)) == 3  # the folder, the file and the lock
+    with new_directory(out), new_file(out.with_suffix(".csv")) as file:
+        file.touch()
+    assert sorted(p.name for p in out.parent.iterdir()) == ["raw", "raw.csv"]
+
+
+def test_the_file_of_a_writer_that_is_still_there_is_not_swept(tmp_path):
+    theirs = tmp_path / f".a.json.{os.getppid()}.partial"
+    theirs.touch()
+    write_json(tmp_path / "a.json", 1)
+    assert theirs.exists()
+
+
+def test_a_folder_has_one_writer_whatever_name_it_goes_by(tmp_path):
+    (tmp_path / "link").symlink_to("out")
+    code = (
+        "import sys; from pathlib import Path; from pipeline.files import sole_writer\n"
+        "from pipeline.errors import PipelineError\n"
+        "try:\n    sole_writer(Path(sys.argv[1])).__enter__()\n"
+        "except PipelineError as error:\n    print(error)\n"
+    )
+    with sole_writer(tmp_path / "out"), sole_writer(tmp_path / "out"):  # a process may do it twice
+        for name in ("out", "link"):
+            said = subprocess.check_output([sys.executable, "-c", code, tmp_path / name], text=True)
+            assert said == (
+                f"Another process is writing {tmp_path / 'out'}; wait until it has ended, or end"
+                " it, and run again.\n"
+            )
+    with sole_writer(tmp_path / "link"):
+        pass
+    assert [p.name for p in tmp_path.iterdir()] == ["link"] or (tmp_path / "cache").exists()
+
+
+def test_a_folder_that_was_moved_aside_comes_back(tmp_path):
+    """Between the two renames of `put_in_place` a kill leaves it there."""
+    (tmp_path / ".out.old").mkdir()
+    (tmp_path / ".out.old/whole").touch()
+    with pytest.raises(ZeroDivisionError), new_directory(tmp_path / "out"):
+        raise ZeroDivisionError
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["whole"]
+
+
+@pytest.mark.parametrize("number", FULL)
+def test_the_error_of_a_full_disk_names_what_is_written(tmp_path, number):
+    for writer in (new_file, new_directory):
+        with pytest.raises(OSError, match=r"'.*/out'") as raised, writer(tmp_path / "out"):
+            raise OSError(number, os.strerror(number))
+        assert raised.value.filename == str(tmp_path / "out")
+    with pytest.raises(OSError) as raised, new_file(tmp_path / "out"):
+        raise OSError(errno.EIO, "of what is read")
+    assert raised.value.filename is None
+
+
+def test_temporary_files_lie_in_one_folder_that_goes(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    gone = tmp_path / "face-attributes-999999999-x"
+    gone.mkdir()
+    with temporary_files_together():
+        [folder] = [p for p in tmp_path.iterdir() if p.name != "cache"]
+        assert Path(tempfile.mkdtemp()).parent == folder and folder.stat().st_mode & 0o777 == 0o700
+        assert subprocess.check_output("echo $TMPDIR", shell=True, text=True) == f"{folder}\n"
+    assert [p for p in tmp_path.iterdir() if p.name != "cache"] == []
+    assert os.environ["TMPDIR"] == str(tmp_path)
+
+
+def test_without_room_for_temporary_files_it_says_what_to_do(pipeline, monkeypatch):
+    def refuse(**_: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+    code, _, err = pipeline("recipe", "quick")
+    assert code == 1 and err.startswith("error: No temporary folder can be made (No space left on")

@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.errors import PipelineError
-from pipeline.files import cache_folder, new_directory, write_json
+from pipeline.files import (
+    cache_folder,
+    new_directory,
+    sole_writer,
+    unfinished_directory,
+    write_json,
+)
 
 PAGE: Final = Path(__file__).with_name("page")
 
@@ -29,10 +35,12 @@ HEADERS: Final = {
 MARKER: Final = "face-attributes-site.json"
 """In a built site: the names of the files that `build` wrote."""
 
+START: Final = "index.html"
+
 _PACKAGE: Final = "onnxruntime-web"
 
 _NPM_OPTIONS: Final = (
-    "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock",
+    "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--package-lock",
     # Here and whole, whatever the user's settings for other projects are.
     "--location=project", "--no-global", "--prefix=.", "--no-dry-run", "--no-package-lock-only",
     "--install-strategy=hoisted", "--loglevel=error",
@@ -56,23 +64,26 @@ RUNTIME: Final = {
 def build(model: Path, site: Path) -> dict[str, int]:
     """Write the demo of an exported ONNX file, whose card lies beside it, as the folder `site`.
 
-    Of an earlier site the files that `build` wrote are replaced, and no other. Returns the bytes of
+    Of an earlier site the files that `build` wrote are replaced, and no other; one that was killed
+    meanwhile has no start page, so never a model with the card of another. Returns the bytes of
     each part. Raises PipelineError where the model or its card is missing, `site` is a folder of
     something else, or npm does not deliver.
     """
     read_card(model)
     site = site.resolve()
-    earlier = _files_of(site)
-    runtime = _runtime()
-    site.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=site.parent, prefix=f".{site.name}.") as folder:
-        partial = Path(folder)
-        from_npm = shutil.ignore_patterns("package*.json", "node_modules")
-        shutil.copytree(PAGE, partial, ignore=from_npm, dirs_exist_ok=True)
-        shutil.copytree(runtime, partial / "ort")
-        (partial / "model").mkdir()
-        shutil.copyfile(model, partial / "model/model.onnx")
-        shutil.copyfile(model.with_suffix(".json"), partial / "model/model.json")
+    with sole_writer(site), unfinished_directory(site) as partial:
+        earlier = _files_of(site)
+        runtime = _runtime()
+        page = [p for p in PAGE.iterdir() if p.is_file() and not p.match("package*.json")]
+        sources = {
+            **{path.name: path for path in page},
+            **{f"ort/{path.name}": path for path in runtime.iterdir()},
+            "model/model.onnx": model,
+            "model/model.json": model.with_suffix(".json"),
+        }
+        for name, source in sources.items():
+            (partial / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(source, partial / name)
         # Hosts such as Netlify and Cloudflare Pages read it.
         lines = ["/*", *(f"  {name}: {value}" for name, value in HEADERS.items())]
         (partial / "_headers").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -83,8 +94,9 @@ def build(model: Path, site: Path) -> dict[str, int]:
             raise PipelineError(
                 f"{site / foreign[0]} is not of an earlier site; move it away first."
             )
-        for name in earlier - set(names):
+        for name in (START, *(earlier - set(names))):
             (site / name).unlink(missing_ok=True)
+        names.sort(key=START.__eq__)
         for name in (MARKER, *names):  # the marker first: what it names is ours, whole or not
             (site / name).parent.mkdir(parents=True, exist_ok=True)
             (partial / name).replace(site / name)
@@ -139,7 +151,7 @@ def _runtime() -> Path:
     package = json.loads((PAGE / "package.json").read_text(encoding="utf-8"))
     folder = cache_folder(_PACKAGE) / package["dependencies"][_PACKAGE]
     if not folder.is_dir():
-        with tempfile.TemporaryDirectory() as work, new_directory(folder) as partial:
+        with new_directory(folder) as partial, tempfile.TemporaryDirectory() as work:
             _npm_install(Path(work))
             for name in (name for row in RUNTIME.values() for name in row):
                 shutil.copyfile(Path(work, "node_modules", _PACKAGE, "dist", name), partial / name)
@@ -147,17 +159,21 @@ def _runtime() -> Path:
 
 
 def _npm_install(work: Path) -> None:
-    """Install what page/package.json names into `work`/node_modules, running no scripts of it."""
+    """Install what page/package.json names into `work`/node_modules, running no scripts of it.
+
+    npm refuses what has not the hash that page/package-lock.json gives.
+    """
     npm = shutil.which("npm")
     if npm is None:
         raise PipelineError(
             f"The demo needs {_PACKAGE}, and npm is not here to fetch it; install Node.js."
         )
     print(f"npm fetches {_PACKAGE}, this once ...", file=sys.stderr, flush=True)
-    shutil.copyfile(PAGE / "package.json", work / "package.json")
+    for name in ("package.json", "package-lock.json"):
+        shutil.copyfile(PAGE / name, work / name)
     own = "npm_config_workspace"  # set, and of no use here, under `npm run --workspace`
     done = subprocess.run(
-        [npm, "install", *_NPM_OPTIONS], cwd=work, check=False,
+        [npm, "ci", *_NPM_OPTIONS], cwd=work, check=False,
         env={name: value for name, value in os.environ.items() if not name.startswith(own)},
         capture_output=True, encoding="utf-8", errors="replace",
     )  # fmt: skip

@@ -21,7 +21,7 @@ from pipeline.dataset.codec import BadImage
 from pipeline.dataset.crops import crop_portrait
 from pipeline.dataset.keys import key_of
 from pipeline.dataset.labels import label_matrix
-from pipeline.dataset.raw import ROWS_AT_ONCE, image_bytes, open_parquet
+from pipeline.dataset.raw import image_batches, image_bytes, open_parquet
 from pipeline.errors import PipelineError
 from pipeline.files import new_file, sha256_of
 from pipeline.packing.plan import ShardTask
@@ -128,7 +128,7 @@ def _read_group(
     labels = pack_labels(label_matrix(table))
     identities = table["celeb_id"].to_pylist()
     start = 0
-    for batch in file.iter_batches(ROWS_AT_ONCE, [group], ["image"], use_threads=False):
+    for batch in image_batches(file, group, ["image"], use_threads=False):
         if inside := _between(rows, start, start + len(batch)):
             images = batch["image"]
             names = images.field("path")

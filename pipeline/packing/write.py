@@ -9,8 +9,10 @@ behind any fsspec URL; there a folder cannot be renamed, so shards are packed in
 index.json comes last.
 """
 
+import glob
 import hashlib
 import json
+import os
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -25,7 +27,7 @@ from pipeline.dataset.codec import CODEC
 from pipeline.dataset.raw import ROWS_PER_GROUP
 from pipeline.dataset.raw_index import RawIndex, read_source
 from pipeline.errors import PipelineError
-from pipeline.files import is_remote, new_file, write_json
+from pipeline.files import is_remote, new_file, put_in_place, sole_writer, write_json
 from pipeline.packing.pack import Mark, is_packed, pack_shard, read_mark
 from pipeline.packing.plan import ShardSettings, ShardTask, plan_shards
 from pipeline.progress import Progress
@@ -55,24 +57,37 @@ def write_shards(
     files = {name: file.model_dump() for name, file in source.files.items()}
     plan = [files, asdict(decisive), CODEC, INDEX_SCHEMA.names]
     fingerprint = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
-    scratch = folder
-    if not is_remote(folder):
-        scratch = folder.with_name(f".{folder.name}-{fingerprint[:16]}.partial")
+    if is_remote(folder):  # nothing can be locked or renamed there
+        return _pack_into(folder, raw, source, settings, engine, workers)
+    folder = Path(os.path.realpath(folder))
+    scratch = folder.with_name(f".{folder.name}-{fingerprint[:16]}.partial")
+    with sole_writer(folder):
+        index = _pack_into(scratch, raw, source, settings, engine, workers)
+        put_in_place(scratch, folder)
+        for given_up in folder.parent.glob(f".{glob.escape(folder.name)}-*.partial"):
+            shutil.rmtree(given_up, ignore_errors=True)
+    return index
+
+
+def _pack_into(
+    scratch: Path,
+    raw: Path,
+    source: RawIndex,
+    settings: ShardSettings,
+    engine: engines.Engine,
+    workers: int | None,
+) -> Index:
+    """Pack in the folder `scratch`, from wherever a killed run left it."""
     scratch.mkdir(parents=True, exist_ok=True)
     (scratch / "index.json").unlink(missing_ok=True)
-
     tasks = plan_shards(raw, scratch, settings)
     bad = _pack(tasks, engine, workers)
     total = sum(task.last - task.first for task in tasks)
     if bad and (settings.on_error == "fail" or len(bad) > settings.most_bad * total):
         raise _too_bad(raw, bad, total, settings)
-
     marks = [read_mark(task.mark) for task in tasks]
     index = _describe(tasks, marks, source, settings)
     _write_index(tasks, marks, scratch, index)
-    if scratch != folder:
-        shutil.rmtree(folder, ignore_errors=True)
-        scratch.rename(folder)
     return index
 
 

@@ -4,6 +4,8 @@ Both are drawn up from the indexes of the shards alone, the same bytes every tim
 files relative to themselves: the folder can be moved, uploaded or opened as it is.
 """
 
+import html
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,9 @@ from pipeline.dataset.arrow import numbers
 from pipeline.dataset.labels import Labels, label_matrix
 from pipeline.dataset.statistics import attribute_rows, headline
 from pipeline.errors import PipelineError
-from pipeline.files import new_file, write_json
+from pipeline.files import new_file, sole_writer, write_json
 from pipeline.report.croissant import croissant_json
-from pipeline.shards.index import Index, read_index, read_rows
+from pipeline.shards.index import Index, check_rows, check_tars, read_index, read_rows
 
 CELEBA = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 PAPER = "Liu, Luo, Wang, Tang: Deep Learning Face Attributes in the Wild, ICCV 2015"
@@ -31,20 +33,24 @@ TEMPLATE = Path(__file__).with_name("card.md")
 def write_card(folder: Path) -> tuple[Path, Path]:
     """Write README.md and croissant.json into `folder`: a shard folder, or one with `shards/`.
 
-    Returns their paths. Raises PipelineError where there are no shards, or a README.md that is
-    not a card of ours, which is known by the croissant.json beside it.
+    Returns their paths. Raises PipelineError where there are no shards or not all of them, or a
+    README.md that is not a card of ours, which is known by the croissant.json beside it: that is
+    put in place first.
     """
     shards = folder if (folder / "index.json").exists() else folder / "shards"
     index = read_index(shards)
     readme, croissant = folder / "README.md", folder / "croissant.json"
     if readme.exists() and not croissant.exists():
         raise PipelineError(f"{readme} is not a card of ours and is kept; move it away first.")
-    table = read_rows(shards, ["split", "celeb_id", *CELEBA_ORDER])
-    place = "" if shards == folder else f"{shards.name}/"
-    header = _header(index, place)
-    with new_file(readme) as partial:
-        partial.write_text(_readme(index, header, table, place), encoding="utf-8")
-    write_json(croissant, croissant_json(index, _about(index, header), shards, place))
+    with sole_writer(readme), new_file(readme) as text:
+        check_tars(shards, index)
+        table = read_rows(shards, ["split", "celeb_id", *CELEBA_ORDER])
+        for split in index.shards:
+            check_rows(shards, index, split, pc.sum(pc.equal(table["split"], split)).as_py() or 0)
+        place = "" if shards == folder else f"{shards.name}/"
+        header = _header(index, place)
+        text.write_text(_readme(index, header, table, place), encoding="utf-8")
+        write_json(croissant, croissant_json(index, _about(index, header), shards, place))
     return readme, croissant
 
 
@@ -95,6 +101,12 @@ def _percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.2%}"
 
 
+def _plain(text: object) -> str:
+    """What others wrote, as Markdown shows it and does no more: on one line, without a tag."""
+    line = re.sub(r"([\\`*_\[\]|#!~])", r"\\\1", " ".join(str(text).split()))
+    return html.escape(line, quote=False)
+
+
 def _readme(index: Index, header: dict[str, Any], table: pa.Table, place: str) -> str:
     from huggingface_hub import DatasetCardData
     from jinja2 import Environment, StrictUndefined
@@ -107,7 +119,7 @@ def _readme(index: Index, header: dict[str, Any], table: pa.Table, place: str) -
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
-    environment.filters |= {"thousands": "{:,}".format, "percent": _percent}
+    environment.filters |= {"thousands": "{:,}".format, "percent": _percent, "plain": _plain}
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         header=DatasetCardData(**header).to_yaml(),
         name=header["pretty_name"],

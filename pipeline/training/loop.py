@@ -3,7 +3,7 @@
 Everything random is drawn from (seed, epoch, step), never from what earlier steps left behind. So
 the order of samples, the augmentation and the dropout of a step do not depend on how the run came
 to it: on a CPU the same settings give the same weights, bit for bit, whether the run was
-interrupted or not.
+interrupted or not. Sums are cut among the threads of torch, so their number is a setting too.
 """
 
 from dataclasses import asdict
@@ -86,6 +86,7 @@ def train(
             augmentation.model_dump(),
             origin.model_dump() if origin else None,
             index_of(shards).model_dump(),
+            torch.get_num_threads() if fabric.device.type == "cpu" else None,
         )
         checkpoints = Checkpoints(scratch_folder(run))
         with Keeper(fabric, checkpoints, stop, settings.checkpoint) as keeper:

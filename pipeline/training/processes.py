@@ -48,6 +48,11 @@ def start(settings: Train) -> Fabric:
     return fabric
 
 
+def is_first() -> bool:
+    """Whether this is the process of a run that writes; known before they join."""
+    return int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0) == 0
+
+
 def total(values: torch.Tensor) -> torch.Tensor:
     """The sum over all processes, in place."""
     if distributed.is_initialized():

@@ -33,6 +33,7 @@ def compare(
     from pipeline.errors import PipelineError
     from pipeline.report.page import Run, is_stale
     from pipeline.report.revisions import read_revision, side_by_side
+    from pipeline.tables import cell
 
     if not PARAMS.is_file():
         raise PipelineError(f"{PARAMS} does not exist; run from the project's folder.")
@@ -44,9 +45,9 @@ def compare(
             errors.append(f"error: {error}")
     if rows := side_by_side(found):
         if as_csv:
-            writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+            writer = csv.writer(sys.stdout, lineterminator="\n")
+            writer.writerow(map(cell, rows[0]))
+            writer.writerows(map(cell, row.values()) for row in rows)
         else:
             _print_table(rows)
     page = EVALUATION / "report.html"

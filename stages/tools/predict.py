@@ -49,6 +49,7 @@ def predict(
     from pipeline.attributes import MODEL_ORDER
     from pipeline.dataset.codec import BadImage
     from pipeline.files import new_file
+    from pipeline.tables import cell
 
     warnings.filterwarnings("ignore", module="PIL")  # of odd metadata and large pictures
     to_stdout = csv in (Path("-"), Path("/dev/stdout"))
@@ -76,7 +77,7 @@ def predict(
             held = present(predictor, answer)
             shown = {n: f"{p:.6f}" for n, p in zip(MODEL_ORDER, answer, strict=True)}
             if csv is not None:
-                table.writerow([path, *shown.values()])
+                table.writerow([cell(str(path)), *shown.values()])
             if as_json:
                 values = {name: float(text) for name, text in shown.items()}
                 print(json.dumps({"file": str(path), "present": held, "probabilities": values}))

@@ -28,15 +28,15 @@ def profile(
     from pipeline.report.plots import draw_latency
 
     settings = load_params(params)
-    networks = profiling.contenders(architecture_of(settings, settings.shards.size))
-    parts = profiling.count_parts(networks["ours"])
-    for part in parts:
-        print(
-            f"{part['part']:24} {part['parameters']:12,} parameters"
-            f" {part['multiply_adds'] / 1e6:9.1f} million multiply-adds"
-        )
-    rows = profiling.measure(networks, runs)
     with new_directory(PROFILE) as partial:
+        networks = profiling.contenders(architecture_of(settings, settings.shards.size))
+        parts = profiling.count_parts(networks["ours"])
+        for part in parts:
+            print(
+                f"{part['part']:24} {part['parameters']:12,} parameters"
+                f" {part['multiply_adds'] / 1e6:9.1f} million multiply-adds"
+            )
+        rows = profiling.measure(networks, runs)
         write_csv(partial / "parts.csv", parts)
         write_csv(partial / "profile.csv", rows)
         draw_latency(rows, partial / "profile.png")

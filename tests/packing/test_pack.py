@@ -1,5 +1,6 @@
 """What a worker does: one shard packed, its mark, and how little it needs."""
 
+import pickle
 import subprocess
 import sys
 import tarfile
@@ -63,7 +64,7 @@ def test_a_name_that_webdataset_would_cut_gets_a_key_of_its_own(celeba, tmp_path
 
 
 PEAK = """
-import sys
+import pickle, sys
 from pathlib import Path
 def peak():
     status = Path("/proc/self/status")  # there is none on macOS
@@ -71,12 +72,8 @@ def peak():
     return int(text.split("VmHWM:")[1].split()[0]) / 1024
 import numpy, pyarrow.parquet, simplejpeg
 libraries = peak()
-from pipeline.dataset.codec import CropSettings
 from pipeline.packing.pack import pack_shard
-from pipeline.packing.plan import ShardSettings
-from pipeline.packing.plan import plan_shards
-raw, folder = map(Path, sys.argv[1:])
-for task in plan_shards(raw, folder, ShardSettings(CropSettings(178), 20)):
+for task in pickle.load(open(sys.argv[1], "rb")):
     assert pack_shard(task).samples
 print(libraries, peak(), *sys.modules)
 """
@@ -84,8 +81,10 @@ print(libraries, peak(), *sys.modules)
 
 
 def test_a_worker_imports_little_and_needs_little_memory(raw, tmp_path):
+    tasks = plan_shards(raw, tmp_path, ShardSettings(CropSettings(178), 20))
+    (tmp_path / "tasks").write_bytes(pickle.dumps(tasks))
     libraries, peak, *loaded = subprocess.run(
-        [sys.executable, "-c", PEAK, raw, tmp_path],
+        [sys.executable, "-c", PEAK, tmp_path / "tasks"],
         capture_output=True, text=True, cwd=ROOT, check=True,
     ).stdout.split()  # fmt: skip
     heavy = {"torch", "webdataset", "matplotlib", "pydantic", "typer", "pandas", "pyarrow.compute"}

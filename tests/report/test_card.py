@@ -3,6 +3,7 @@
 import importlib
 import itertools
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -69,7 +70,7 @@ def test_the_tables_are_those_of_the_statistics(dataset, raw):
     baseline = headline(labels)["baseline_accuracy"]["train_majority_on_test"]
     assert f"That baseline is {baseline:.2%}" in text
     assert "| images | 48 | 16 | 20 |" in text
-    assert "- seed: `3`" in text and "Licence: CC0-1.0" in text
+    assert "- seed: 3\n" in text and "Licence: CC0-1.0" in text
 
 
 def test_a_split_without_samples_has_dashes(dataset):
@@ -126,6 +127,42 @@ def test_a_readme_of_another_is_kept(dataset, pipeline):
     assert code == 1 and err.startswith(f"error: {dataset / 'README.md'} is not a card of ours")
     assert [path.name for path in sorted(dataset.iterdir())] == ["README.md", "shards"]
     assert (dataset / "README.md").read_text() == "mine"
+
+
+def test_a_card_whose_writer_ended_between_its_files_is_written_anew(dataset, monkeypatch):
+    """What it leaves is the first of the two alone, which tells that the card is ours."""
+    replace, placed = os.replace, []
+
+    def once(*paths: Path) -> None:
+        if placed:
+            raise KeyboardInterrupt
+        placed.append(replace(*paths))
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", once)
+        write_card(dataset)
+    assert sorted(path.name for path in dataset.iterdir()) == ["croissant.json", "shards"]
+    write_card(dataset)
+    assert sorted(path.name for path in dataset.iterdir()) == [
+        "README.md", "croissant.json", "shards",
+    ]  # fmt: skip
+
+
+def test_shards_that_are_not_all_there_get_no_card(dataset, pipeline):
+    path = dataset / "shards/train-000001.tar"
+    os.truncate(path, path.stat().st_size - 1)
+    for _ in range(2):
+        code, _, err = pipeline("card", str(dataset))
+        assert code == 1 and err.startswith(f"error: {path} is not there as index.json has it;")
+        path.unlink(missing_ok=True)
+    assert [path.name for path in dataset.iterdir()] == ["shards"]
+
+
+def test_rows_that_are_not_all_there_get_no_card(dataset, pipeline):
+    path = dataset / "shards/index.parquet"
+    pq.write_table(pq.read_table(path).slice(3), path)
+    code, _, err = pipeline("card", str(dataset))
+    assert code == 1 and "has 45 samples of train, index.json has 48" in err
 
 
 def test_the_command_says_what_it_wrote_or_what_is_missing(dataset, pipeline):

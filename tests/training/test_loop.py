@@ -70,11 +70,20 @@ def test_same_settings_same_weights_and_another_seed_others(shards):
     assert not torch.equal(weights[0], weights[2])
 
 
+def test_another_number_of_threads_is_another_run(shards, monkeypatch):
+    """Sums are cut among threads: a run that went on with others would be neither's."""
+    places = []
+    for threads in (1, 2, 1):
+        monkeypatch.setattr(torch, "get_num_threads", lambda n=threads: n)
+        places.append(train(SMALL, shards, settings(), QUICK.augment).checkpoints.path)
+    assert places[0] == places[2] != places[1]
+
+
 def test_shards_without_our_index_train_alike(shards, tmp_path):
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     for tar in shards.glob("*.tar"):
-        shutil.copy(tar, foreign)
+        shutil.copy(tar, foreign / f"{tar.stem}-x.tar")
     ours, theirs = (train(SMALL, folder, settings(), QUICK.augment) for folder in (shards, foreign))
     assert ours.history == theirs.history
 

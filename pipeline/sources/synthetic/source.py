@@ -5,14 +5,10 @@ rows before it, the number of workers and the other splits do not matter. Eighty
 neighbouring rows show ten persons, mixed as in CelebA.
 """
 
-import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
 from functools import lru_cache, partial
-from multiprocessing import parent_process
 from statistics import NormalDist
 from typing import Any, Final
 
@@ -101,7 +97,7 @@ def _in_parallel(
 ) -> Iterator[pa.RecordBatch]:
     """`draw(*span)` of each span, in order, drawn by other processes a few spans ahead."""
     waiting: deque[Future[pa.RecordBatch]] = deque()
-    with open_pool(min(workers, len(spans)), start=_start_worker) as pool:
+    with open_pool(min(workers, len(spans))) as pool:
         for span in spans:
             waiting.append(pool.submit(draw, *span))
             if len(waiting) > 2 * workers:
@@ -110,26 +106,12 @@ def _in_parallel(
             yield waiting.popleft().result()
 
 
-def _start_worker() -> None:
-    # Ctrl-C reaches the whole process group; the parent alone answers it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-    cv2.setNumThreads(1)
-
-
-def _leave_with_parent() -> None:
-    """End this process when its parent is killed; it would wait for work for ever."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
 def record_batch(seed: int, split: str, first_number: int, start: int, stop: int) -> pa.RecordBatch:
     """Rows `start` to `stop` (exclusive) of a split under `SCHEMA`.
 
     `first_number` is the number in the file name of row 0.
     """
+    cv2.setNumThreads(1)  # the processes share the cores
     rows = [draw_row(seed, split, row) for row in range(start, stop)]
     images = [
         {"bytes": jpeg, "path": f"{first_number + row:06d}.jpg"}
