@@ -1,17 +1,32 @@
-"""Serves a built site to browsers, here or in the same network, over HTTP or HTTPS."""
+"""Serves a built site to browsers, here or in the same network, over HTTP or HTTPS.
 
+Others in the network may ask too: who says nothing is hung up on, and who asks under another name
+than the server's own is refused, for a page of somebody else may have that name (DNS rebinding).
+"""
+
+import contextlib
 import datetime
 import errno
+import io
+import ipaddress
 import socket
 import ssl
 import sys
 from functools import partial
+from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Final
+from urllib.parse import urlsplit
 
 from pipeline.apps.site import HEADERS
 from pipeline.errors import PipelineError
+
+MOST_CONNECTIONS: Final = 64
+"""Each has a thread; for a new one the oldest is hung up."""
+
+LONGEST_SILENCE: Final = 20
+"""Seconds that a connection may say nothing."""
 
 
 class SiteServer(ThreadingHTTPServer):
@@ -23,10 +38,13 @@ class SiteServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
+    request_queue_size = MOST_CONNECTIONS  # else many at once wait for seconds
+
     def __init__(self, site: Path, host: str, port: int, https: bool = False) -> None:
         self.https = https
         if ":" in host:
             self.address_family = socket.AF_INET6
+        self._connections: dict[Any, None] = {}  # the oldest first
         try:
             super().__init__((host, port), partial(_Handler, directory=str(site)))
         except (OSError, OverflowError) as error:
@@ -39,10 +57,27 @@ class SiteServer(ThreadingHTTPServer):
             self.socket = context.wrap_socket(
                 self.socket, server_side=True, do_handshake_on_connect=False
             )
+        self.names = {host, *names, "localhost", socket.gethostname()}
+        """What the server may be called, besides addresses."""
         scheme = "https" if https else "http"
         hosts = [f"[{name}]" if ":" in name else name for name in names]
         self.urls = [f"{scheme}://{name}:{self.server_address[1]}/" for name in hosts]
         """Where the site can be reached, the address for this machine first."""
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread of its own."""
+        self._connections[request] = None
+        while len(self._connections) > MOST_CONNECTIONS:
+            oldest = next(iter(self._connections))
+            self._connections.pop(oldest, None)
+            with contextlib.suppress(OSError):  # it went away by itself
+                oldest.shutdown(socket.SHUT_RDWR)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection whose thread has ended."""
+        self._connections.pop(request, None)
+        super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Keep quiet about browsers that went away or do not trust the certificate."""
@@ -52,6 +87,8 @@ class SiteServer(ThreadingHTTPServer):
 
 class _Handler(SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    timeout = LONGEST_SILENCE
+    server: SiteServer
     extensions_map = {  # noqa: RUF012 (the base class has it so)
         ".html": "text/html; charset=utf-8",
         ".css": "text/css; charset=utf-8",
@@ -63,6 +100,32 @@ class _Handler(SimpleHTTPRequestHandler):
         ".webmanifest": "application/manifest+json",
         "": "application/octet-stream",
     }
+
+    def send_head(self) -> io.BytesIO | BinaryIO | None:
+        """The file that is asked for, its headers sent; or None, and what is wrong sent."""
+        if not self._is_meant(self.headers.get("Host", "")):
+            self.send_error(HTTPStatus.MISDIRECTED_REQUEST, "This server has another name")
+            return None
+        try:
+            return super().send_head()
+        except ValueError:  # a NUL in the name
+            self.send_error(HTTPStatus.NOT_FOUND, "File not found")
+            return None
+
+    def list_directory(self, path: Any) -> None:
+        """No names of files but those that the page has."""
+        self.send_error(HTTPStatus.NOT_FOUND, "File not found")
+
+    def _is_meant(self, host: str) -> bool:
+        """Whether a request is for this server: by an address, or by a name of its own."""
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        try:
+            return bool(ipaddress.ip_address(name))
+        except ValueError:
+            return name in {each.lower() for each in self.server.names}
 
     def end_headers(self) -> None:
         for name, value in HEADERS.items():

@@ -1,5 +1,7 @@
 """The command `demo` and the site that it builds; page and server have tests of their own."""
 
+import base64
+import hashlib
 import json
 import os
 import shutil
@@ -122,9 +124,39 @@ def package_of(folder: Path, files: dict[str, str]) -> Path:
     with tarfile.open(folder / "package.tgz", "w:gz") as tar:
         tar.add(folder / "package", "package")
     (folder / "page").mkdir()
-    wanted = {"dependencies": {"onnxruntime-web": f"file:{folder / 'package.tgz'}"}}
+    place = f"file:{folder / 'package.tgz'}"
+    digest = base64.b64encode(hashlib.sha512((folder / "package.tgz").read_bytes()).digest())
+    wanted = {"dependencies": {"onnxruntime-web": place}}
+    locked = {"version": "1.0.0", "resolved": place, "integrity": f"sha512-{digest.decode()}"}
+    packages = {"": wanted, "node_modules/onnxruntime-web": locked}
+    lock = {"lockfileVersion": 3, "requires": True, "packages": packages}
     (folder / "page/package.json").write_text(json.dumps(wanted))
+    (folder / "page/package-lock.json").write_text(json.dumps(lock))
     return folder / "page"
+
+
+@pytest.mark.skipif(not shutil.which("npm"), reason="needs npm")
+def test_a_package_with_another_hash_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = package_of(tmp_path, {"package.json": '{"name": "onnxruntime-web", "version": "1.0.0"}'})
+    monkeypatch.setattr(site, "PAGE", page)
+    (tmp_path / "package/more.js").write_text("evil()")
+    with tarfile.open(tmp_path / "package.tgz", "w:gz") as tar:
+        tar.add(tmp_path / "package", "package")
+    (work := tmp_path / "work").mkdir()
+    with pytest.raises(PipelineError, match=r"npm cannot fetch onnxruntime-web \(code EINTEGRITY"):
+        site._npm_install(work)
+    assert not (work / "node_modules/onnxruntime-web").exists()
+
+
+def test_every_package_of_npm_is_pinned_by_hash_and_by_no_address() -> None:
+    text = (site.PAGE / "package-lock.json").read_text(encoding="utf-8")
+    project, *packages = json.loads(text)["packages"].values()
+    asked = json.loads((site.PAGE / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    assert project["dependencies"] == asked  # what `npm ci` demands, too
+    assert packages and all(package["integrity"].startswith("sha512-") for package in packages)
+    assert "://" not in text
 
 
 def test_the_static_site(
