@@ -28,6 +28,15 @@ settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--faults", choices=("some", "all"), default="some", help="which cases of tests/faults run"
+    )
+    parser.addoption(
+        "--fuzz", type=int, metavar="N", help="damaged copies of each format that tests/faults read"
+    )
+
+
 @pytest.fixture(autouse=True)
 def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Checkpoints and indexes that a test leaves in the user's cache are its own."""

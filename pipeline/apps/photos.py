@@ -7,6 +7,9 @@ transparency (over white), PNG, WebP, AVIF and the like.
 """
 
 import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -14,8 +17,10 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pipeline.dataset.codec import BadImage, reason, without_text
+from pipeline.dataset.codec import PNG, BadImage, reason, without_text
 from pipeline.dataset.crops import square_crop
+from pipeline.errors import PipelineError
+from pipeline.reading import check_plain
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "JPEG2000", "PPM")
 """What is read, by Pillow's names: pixels alone, nothing that runs a program such as EPS."""
@@ -23,8 +28,19 @@ FORMATS: Final = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "JPEG2000
 ENDINGS: Final = frozenset(e for e, f in Image.registered_extensions().items() if f in FORMATS)
 """How the names of such files end."""
 
-MOST_PIXELS: Final = 120_000_000
-"""Of one image, which then takes 360 MB; more than any phone saves by itself."""
+LARGEST_FILE: Final = 64 << 20
+"""Bytes. A phone's photograph has 5 MB, one of 50 megapixels 25 MB."""
+
+MEMORY: Final = 320 << 20
+"""Bytes that images take while they are decoded, one or several together."""
+
+_BYTES_PER_PIXEL: Final = {"JPEG": 6, "PNG": 8, "BMP": 8, "GIF": 8, "TIFF": 8, "PPM": 8}
+"""What decoding takes; of the other formats, whose libraries have copies of their own, 24. So a
+JPEG has up to 55 megapixels, as phones have, and a PNG 41."""
+
+LARGE: Final = 12_500_000
+"""Pixels. Of larger images not each pixel is taken: JPEG can be decoded at a fraction of its size,
+and others are reduced before they are turned and made RGB."""
 
 CONVERT: Final = (
     "convert it to JPEG first: `sips -s format jpeg` on a Mac, `heif-convert` of libheif elsewhere"
@@ -45,25 +61,78 @@ def read_crop(path: Path, size: int) -> np.ndarray:
     try:
         if path.is_dir():
             raise BadImage(f"holds no image ({', '.join(sorted(ENDINGS))})")
-        return square_crop(decode_image(path.read_bytes()), size)
+        check_plain(path)
+        if path.stat().st_size > LARGEST_FILE:
+            raise BadImage(f"is too large: {path.stat().st_size:,} bytes")
+        with path.open("rb") as file, _room_for(file):
+            return square_crop(decode_image(file.read(LARGEST_FILE), size), size)
+    except PipelineError as error:
+        raise BadImage("is a pipe, a device or the like, and no file") from error
     except OSError as error:
         raise BadImage(f"cannot be read ({error.strerror})") from error
 
 
-def decode_image(data: bytes) -> np.ndarray:
+_free, _freed = MEMORY, threading.Condition()
+
+
+@contextmanager
+def _room_for(file: io.BufferedReader) -> Iterator[None]:
+    """Wait until there is memory to decode an image; its header tells how much. Raises BadImage."""
+    global _free
+    need = min(MEMORY, _memory(file))
+    file.seek(0)
+    with _freed:
+        _freed.wait_for(lambda: need <= _free)
+        _free -= need
+    try:
+        yield
+    finally:
+        with _freed:
+            _free += need
+            _freed.notify_all()
+
+
+def _memory(file: io.BufferedReader) -> int:
+    """Bytes that an image takes while it is decoded; one without a sound header has its own."""
+    head = file.read(24)
+    size = 2 * file.seek(0, io.SEEK_END)
+    file.seek(0)
+    if head.startswith(PNG):  # whose text and profile may be more than Pillow takes
+        width, height = (int.from_bytes(head[at : at + 4], "big") for at in (16, 20))
+        return size + _needed("PNG", width, height)
+    try:
+        with Image.open(file, formats=FORMATS) as image:
+            return size + _needed(image.format, *image.size)
+    except Exception:  # which the decoder will say too
+        return size
+
+
+def _needed(kind: str | None, width: int, height: int) -> int:
+    """Bytes for the pixels of an image. Raises BadImage where they are too many."""
+    need = width * height * _BYTES_PER_PIXEL.get(kind or "", 24)
+    if need > MEMORY:
+        raise BadImage(f"is too large: {width:,} x {height:,} px")
+    return need
+
+
+def decode_image(data: bytes, size: int = 1024) -> np.ndarray:
     """The bytes of an image of any size and common format -> uint8 RGB [H, W, 3], upright.
 
-    Raises BadImage.
+    One with more than LARGE pixels comes smaller, its sides no less than twice `size`. Raises
+    BadImage.
     """
     try:
         with Image.open(io.BytesIO(without_text(data)), formats=FORMATS) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise BadImage(f"is too large: {image.width:,} x {image.height:,} px")
-            plain = image.format == "JPEG" and image.mode in ("RGB", "L")
+            _needed(image.format, *image.size)
+            large = image.width * image.height > LARGE
+            plain = image.format == "JPEG" and image.mode in ("RGB", "L") and not large
             if plain and not _is_turned(image):
                 return simplejpeg.decode_jpeg(data, colorspace="RGB")
+            if large:
+                image.draft(None, (2 * size, 2 * size))  # of JPEG alone
             image.load()  # a TIFF is upright then, and a PNG may tell its orientation at the end
-            upright = ImageOps.exif_transpose(image) if _is_turned(image) else image
+            whole = _reduced(image, size) if image.width * image.height > LARGE else image
+            upright = ImageOps.exif_transpose(whole) if _is_turned(image) else whole
             return np.asarray(_to_rgb(upright))
     except BadImage:
         raise
@@ -81,6 +150,20 @@ def _is_turned(image: Image.Image) -> bool:
         return image.getexif().get(_ORIENTATION, 1) in range(2, 9)
     except Exception:  # Pillow reports damage in a dozen classes
         return False
+
+
+def _reduced(image: Image.Image, size: int) -> Image.Image:
+    """The centre square, which is all that is used, some pixels of it made one by their mean.
+
+    Of palettes and 16 bits of grey, which have no mean, one is taken.
+    """
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    box = (left, top, left + side, top + side)
+    times = max(1, side // (2 * size))
+    if image.mode in ("1", "P") or image.mode.startswith("I"):
+        return image.resize((side // times, side // times), Image.Resampling.NEAREST, box)
+    return image.reduce(times, box)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -4,10 +4,9 @@ An exported ONNX file needs no torch and starts at once; a Core ML package runs 
 Mac and elsewhere in `pipeline.export.run_coreml`; a folder of `pipeline train` runs in PyTorch.
 """
 
-import json
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from pipeline.attributes import MODEL_ORDER, REGIONS
 from pipeline.dataset.codec import BadImage
 from pipeline.engines import available_cpus
 from pipeline.errors import PipelineError
-from pipeline.export.card import Images, Probabilities
+from pipeline.export.card import Images, Probabilities, read_thresholds
 from pipeline.files import is_junk
 from pipeline.tables import readable
 
@@ -54,14 +53,14 @@ def open_predictor(path: Path) -> Predictor:
         from pipeline.export.run_onnx import Network
 
         network = Network(path)
-        return Predictor(network.run, network.size, _thresholds(network.metadata))
+        return Predictor(network.run, network.size, read_thresholds(network.metadata, path))
     if path.suffix == ".mlpackage":
         from pipeline.export.run_coreml import Package, Program
 
         program = Program.load(path)
         on_mac = sys.platform == "darwin"
         run = Package(path).run if on_mac else lambda images: program.run(images, half=True)
-        return Predictor(run, program.size, _thresholds(program.metadata))
+        return Predictor(run, program.size, read_thresholds(program.metadata, path))
     if path.is_dir():
         from pipeline.export.deployed import run_model
         from pipeline.network.model import load_model
@@ -91,10 +90,6 @@ def _network_in(folder: Path) -> Path:
         f"{folder} holds no network: no .onnx, no .mlpackage, and no model.json of `pipeline"
         " train`; name another."
     )
-
-
-def _thresholds(metadata: Mapping[str, str]) -> np.ndarray:
-    return np.array(json.loads(metadata["thresholds"]))
 
 
 def predict_files(
@@ -127,9 +122,21 @@ def _run(
 ) -> Iterator[tuple[Path, np.ndarray | BadImage]]:
     read = [future.result() for future in futures]
     crops = [crop for crop in read if not isinstance(crop, BadImage)]
-    answers = iter(predictor.run(np.stack(crops)) if crops else ())
+    answers = iter(_checked(predictor.run(np.stack(crops))) if crops else ())
     for path, crop in zip(paths, read, strict=True):
         yield path, crop if isinstance(crop, BadImage) else next(answers)
+
+
+def _checked(answers: Probabilities) -> Probabilities:
+    """Probabilities. Raises PipelineError where a network of others gives something else."""
+    if answers.shape[1:] != (len(MODEL_ORDER),) or not ((answers >= 0) & (answers <= 1)).all():
+        odd = answers[~((answers >= 0) & (answers <= 1))]  # NaN is neither
+        what = f"{odd.flat[0]}" if odd.size else f"answers of the shape {list(answers.shape)}"
+        raise PipelineError(
+            f"The network gives {what}, and each image has {len(MODEL_ORDER)} probabilities in"
+            " [0, 1]; export it again, or name another --model."
+        )
+    return answers
 
 
 def present(predictor: Predictor, probabilities: np.ndarray) -> list[str]:

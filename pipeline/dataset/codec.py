@@ -3,6 +3,7 @@
 OpenCV is imported where it is needed: a worker that packs JPEG of full size does without.
 """
 
+import io
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Literal
@@ -34,6 +35,11 @@ class BadImage(ValueError):
     """Why an image cannot be cropped, in a few words."""
 
 
+def largest_crop(side: int) -> int:
+    """Bytes that no format exceeds, even for noise."""
+    return 4 * side**2 + (64 << 10)
+
+
 def encode_crop(image: np.ndarray, settings: CropSettings) -> bytes:
     """uint8 RGB [S, S, 3] -> a file: baseline JPEG, 4:2:0 like CelebA's own, or a lossless one."""
     if settings.format == "jpg":
@@ -61,18 +67,40 @@ def decode_crop(data: bytes, image: np.ndarray) -> None:
         except ValueError as error:
             raise BadImage(f"is damaged ({reason(error)})") from error
     else:
-        import cv2
-
-        # As a JPEG: the pixels as they are stored, whatever EXIF says of their orientation.
-        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-        if decoded is None:
-            raise BadImage("is damaged (no image)")
-        height, width, _ = decoded.shape
-        if image.shape == decoded.shape:
-            image[:] = decoded[:, :, ::-1]
+        height, width = _lossless_shape(data)
+        if image.shape[:2] == (height, width):
+            image[:] = decode_pixels(data, (height, width))
     if image.shape[:2] != (height, width):
         raise BadImage(f"is {width} x {height} px, not {image.shape[1]}")
+
+
+def _lossless_shape(data: bytes) -> tuple[int, int]:
+    """Height and width of a PNG or WebP by its header. Raises BadImage."""
+    if data.startswith(PNG):
+        return int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data), formats=("WEBP",)) as image:
+            width, height = image.size
+    except Exception as error:  # Pillow reports damage in a dozen classes
+        raise BadImage("is damaged (no image)") from error
+    return height, width
+
+
+def decode_pixels(data: bytes | memoryview, shape: tuple[int, int]) -> np.ndarray:
+    """A PNG or WebP whose header gives that height and width -> uint8 RGB. Raises BadImage."""
+    import cv2
+
+    # As a JPEG: the pixels as they are stored, whatever EXIF says of their orientation.
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        decoded = None
+    if decoded is None or decoded.shape[:2] != shape:
+        raise BadImage("is damaged (no image)")
+    return decoded[:, :, ::-1]
 
 
 def without_text(data: bytes) -> bytes:

@@ -8,7 +8,7 @@ one definition.
 import numpy as np
 import simplejpeg
 
-from pipeline.dataset.codec import BadImage, CropSettings, encode_crop, reason
+from pipeline.dataset.codec import BadImage, CropSettings, decode_pixels, encode_crop, reason
 
 PORTRAIT = (218, 178)
 """Height and width of an aligned CelebA image, px."""
@@ -53,14 +53,7 @@ def _decode_png(data: bytes | memoryview) -> np.ndarray:
         raise BadImage("is not a PNG image")
     width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
     _check_size(height, width)
-    import cv2
-
-    # As a JPEG: the pixels as they are stored, whatever EXIF says of their orientation.
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    if image is None:
-        raise BadImage("is damaged (no image)")
-    return np.ascontiguousarray(image[:, :, ::-1])
+    return np.ascontiguousarray(decode_pixels(data, PORTRAIT))
 
 
 def _check_size(height: int, width: int) -> None:

@@ -19,12 +19,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pyarrow as pa
 import simplejpeg
 
 from pipeline import engines
 from pipeline.dataset.arrow import numbers
 from pipeline.dataset.crops import PORTRAIT, BadImage, decode_portrait
-from pipeline.dataset.raw import open_parquet, raw_files
+from pipeline.dataset.raw import image_batches, open_parquet, raw_files
 from pipeline.errors import PipelineError
 from pipeline.progress import Progress
 
@@ -152,21 +153,26 @@ def _plan(raw: Path) -> tuple[list[_Task], int]:
 
 
 def _take_prints(task: _Task) -> tuple[int, np.ndarray]:
-    """The number of a row group and its _PRINTS [N]; it alone is in memory, without its labels."""
+    """The number of a row group and its _PRINTS [N]; a few of its images are in memory."""
     with open_parquet(task.path) as file:
-        table = file.read_row_group(task.group, columns=["image", "celeb_id"])
-    images = table["image"].combine_chunks()
+        batches = image_batches(file, task.group, ["image", "celeb_id"])
+        parts = [_prints_of(batch, task) for batch in batches]
+    return task.number, np.concatenate([np.zeros(0, _PRINTS), *parts])
+
+
+def _prints_of(batch: pa.RecordBatch, task: _Task) -> np.ndarray:
+    images = batch["image"]
     if images.null_count or images.field("bytes").null_count:
         raise PipelineError(
             f"{task.path} holds labels without their images, among which no duplicates can be"
             " found; put img_align_celeba.zip beside the annotation files, set"
             " sources.folder.images to true and run `pipeline download` again."
         )
-    prints = np.zeros(len(table), _PRINTS)
+    prints = np.zeros(len(batch), _PRINTS)
     prints["image"] = images.field("path").to_pylist()
     prints["split"] = task.split
-    prints["celeb_id"] = numbers(table["celeb_id"].fill_null(-1))
-    small = np.zeros((len(table), *_SMALL), np.uint8)
+    prints["celeb_id"] = numbers(pa.chunked_array([batch["celeb_id"].fill_null(-1)]))
+    small = np.zeros((len(batch), *_SMALL), np.uint8)
     for row, value in enumerate(images.field("bytes")):
         data = value.as_py()
         prints["digest"][row] = hashlib.sha256(data).digest()
@@ -176,7 +182,7 @@ def _take_prints(task: _Task) -> tuple[int, np.ndarray]:
     prints["layout"] = _layouts(small)
     prints["face"] = small[:, *_FACE].reshape(len(small), -1)
     prints["blank"] = prints["decoded"] & (small.std(axis=(1, 2)) < BLANK)
-    return task.number, prints
+    return prints
 
 
 def _reduced(data: bytes, name: str) -> np.ndarray:

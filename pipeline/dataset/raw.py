@@ -1,14 +1,14 @@
 """Raw parquet: the images and labels as they came, in the schema of the Hub's CelebA.
 
 `{split}-00000-of-000NN.parquet` with `image` (struct of the original bytes and file name),
-`celeb_id` and the 40 boolean attributes in CelebA order, in row groups of 1,000 images, so
+`celeb_id` and the 40 boolean attributes in CelebA order, in row groups of up to 1,000 images, so
 that columns are read alone and work can be cut. Beside them `source.json`: where from,
 licence, counts and the sha256 of each file.
 """
 
 import json
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,15 +19,20 @@ import pyarrow.parquet as pq
 from pipeline.attributes import CELEBA_ORDER, SPLITS
 from pipeline.dataset.arrow import numbers
 from pipeline.dataset.labels import Labels, label_matrix
-from pipeline.errors import PipelineError
-from pipeline.files import is_remote
+from pipeline.dataset.parquet import check_sizes, open_bounded, rows_at_once
+from pipeline.errors import PipelineError, one_line
+from pipeline.files import is_junk
 
 ROWS_PER_FILE = 10_000
 ROWS_PER_GROUP = 1_000
 ROWS_AT_ONCE = 128
 """Images in memory at a time where they are read one by one."""
 
+BYTES_PER_GROUP = 32 << 20
+"""Bytes of images after which a row group ends before it has its rows."""
+
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+_BYTES = (pa.binary(), pa.large_binary(), pa.binary_view())
 
 _FEATURES = {
     "image": {"_type": "Image"},
@@ -46,49 +51,79 @@ SCHEMA = pa.schema(
 )
 
 
-_FILE_NAME = re.compile(r"(?P<split>[a-z]+)-(?P<number>\d{5})-of-(?P<total>\d{5})\.parquet")
-
-
 def raw_files(folder: Path) -> dict[str, list[Path]]:
     """The parquet files of each split, in order.
 
-    Raises PipelineError where the folder holds no raw parquet, lacks a split or a part.
+    Raises PipelineError where they are not those of source.json, by their names and rows.
     """
-    found: dict[str, list[Path]] = {split: [] for split in SPLITS}
-    for path in sorted(folder.glob("*.parquet")):
-        match = _FILE_NAME.fullmatch(path.name)
-        if match and match["split"] in found:
-            found[match["split"]].append(path)
-    if not any(found.values()):
-        raise PipelineError(f"{folder} holds no raw parquet; run `pipeline download` first.")
-    for split, paths in found.items():
-        total = int(paths[0].stem[-5:]) if paths else 0
-        if paths != [folder / f"{split}-{n:05d}-of-{total:05d}.parquet" for n in range(total)]:
+    from pipeline.dataset.raw_index import read_source  # not in workers, which stay small
+
+    index = read_source(folder)
+    there = {path.name for path in folder.glob("*.parquet") if not is_junk(path.name)}
+    if odd := sorted(there ^ index.files.keys()):
+        state = "does not name it" if odd[0] in there else "names it and it is missing"
+        raise PipelineError(
+            f"{folder / odd[0]}: source.json {state}; copy the folder again or run `pipeline"
+            " download`."
+        )
+    for name, record in index.files.items():
+        with open_parquet(folder / name) as file:
+            rows = file.metadata.num_rows
+        if rows != record.rows:
             raise PipelineError(
-                f"{folder} holds {len(paths)} of the {total} {split} files;"
-                " run `pipeline download` again."
+                f"{folder / name} has {rows:,} rows, source.json says {record.rows:,}; copy the"
+                " folder again or run `pipeline download`."
             )
-    return found
+    names = sorted(index.files)
+    return {split: [folder / n for n in names if n.startswith(f"{split}-")] for split in SPLITS}
 
 
-def open_parquet(path: Path, buffer_size: int = 0) -> pq.ParquetFile:
-    """Open one raw file. Raises PipelineError if it is no parquet or lacks a column.
+@contextmanager
+def open_parquet(path: Path, buffer_size: int = 0) -> Iterator[pq.ParquetFile]:
+    """One raw file. Raises PipelineError if it is no parquet, lacks a column or is a bomb.
 
-    With a buffer (bytes) a column is read through it, else its whole part of a row group at once.
+    So it does where reading it in the block shows damage. With a buffer (bytes) a column is read
+    through it, else its whole part of a row group at once.
     """
     try:
-        place = path.open("rb") if is_remote(path) else path
-        file = pq.ParquetFile(place, buffer_size=buffer_size)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise PipelineError(f"{path} is not a readable parquet file ({error}).") from error
-    there = set(file.schema_arrow.names)
-    missing = [name for name in SCHEMA.names if name not in there]
-    if missing:
-        file.close()
+        with open_bounded(path, buffer_size=buffer_size) as file:
+            for group in range(file.metadata.num_row_groups):
+                check_sizes(file, [group], SCHEMA.names)
+            _check_columns(file, path)
+            yield file
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise PipelineError(
-            f"{path} lacks the column {missing[0]}; run `pipeline download` to make it anew."
+            f"{path} is not a readable parquet file ({one_line(error)})."
+        ) from error
+
+
+def _check_columns(file: pq.ParquetFile, path: Path) -> None:
+    there = {field.name: field.type for field in file.schema_arrow}
+    missing = [name for name in SCHEMA.names if name not in there]
+    odd = [name for name in there if name in SCHEMA.names and not _is_alike(name, there[name])]
+    if missing or odd:
+        fault = (
+            f"lacks the column {missing[0]}"
+            if missing
+            else f"has the column {odd[0]} of type {there[odd[0]]}"
         )
-    return file
+        raise PipelineError(f"{path} {fault}; run `pipeline download` to make it anew.")
+
+
+def _is_alike(name: str, kind: pa.DataType) -> bool:
+    """Whether a column is of its type, the bytes of images in any of Arrow's kinds of bytes."""
+    if name != "image":
+        return kind == SCHEMA.field(name).type
+    parts = {part.name: part.type for part in kind} if pa.types.is_struct(kind) else {}
+    return parts.get("path") == pa.string() and parts.get("bytes") in _BYTES
+
+
+def image_batches(
+    file: pq.ParquetFile, group: int, columns: Sequence[str], use_threads: bool = True
+) -> Iterator[pa.RecordBatch]:
+    """Columns of a row group, `image` among them: a few images at a time."""
+    rows = rows_at_once(file, group, "image", ROWS_AT_ONCE)
+    yield from file.iter_batches(rows, [group], columns, use_threads=use_threads)
 
 
 def image_bytes(images: pa.StructArray) -> list[memoryview]:

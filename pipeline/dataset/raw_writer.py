@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from pydantic import JsonValue
 
 from pipeline.dataset.keys import key_of
-from pipeline.dataset.raw import ROWS_PER_FILE, ROWS_PER_GROUP, SCHEMA
+from pipeline.dataset.raw import BYTES_PER_GROUP, ROWS_PER_FILE, ROWS_PER_GROUP, SCHEMA
 from pipeline.dataset.raw_index import RawFile, RawIndex
 from pipeline.errors import PipelineError
 from pipeline.files import new_directory, sha256_of, write_json
@@ -123,12 +123,15 @@ def _names(files: Iterable[Path]) -> Iterator[str]:
 
 
 def _row_groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Regroup record batches of any length into tables of a row group each, cut at file ends."""
+    """Regroup record batches of any length into tables of a row group each, cut at file ends.
+
+    One of very large images ends before it has its rows.
+    """
     waiting, room = SCHEMA.empty_table(), ROWS_PER_FILE
     for batch in batches:
         waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch], SCHEMA)])
-        while len(waiting) >= min(ROWS_PER_GROUP, room):
-            size = min(ROWS_PER_GROUP, room)
+        while len(waiting) >= min(ROWS_PER_GROUP, room) or waiting.nbytes >= BYTES_PER_GROUP:
+            size = min(ROWS_PER_GROUP, room, len(waiting))
             yield waiting.slice(0, size)
             waiting = waiting.slice(size)
             room = room - size or ROWS_PER_FILE

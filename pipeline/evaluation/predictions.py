@@ -10,18 +10,32 @@ float32 cannot tell 0.99999999 from 1, and the loss can.
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pydantic import Field, ValidationError
 
 from pipeline.attributes import MODEL_ORDER
 from pipeline.dataset.arrow import numbers
-from pipeline.errors import PipelineError
+from pipeline.dataset.parquet import read_table
+from pipeline.errors import PipelineError, one_line
 from pipeline.files import new_file
+from pipeline.records import Record, what_is_wrong
 
 _METADATA = b"predictions"
+
+
+class _About(Record):
+    """What the metadata of the file say."""
+
+    source: str
+    model: str
+    train_prevalence: dict[str, Annotated[float, Field(ge=0, le=1)] | None]
+
+
 PREDICTIONS_SCHEMA = pa.schema(
     [
         pa.field("split", pa.string()),
@@ -94,19 +108,25 @@ def read(path: Path) -> Predictions:
     if path.is_dir():
         path = path / "predictions.parquet"
     try:
-        table = pq.read_table(path)
+        table = read_table(path, PREDICTIONS_SCHEMA)
     except FileNotFoundError:
         raise PipelineError(f"{path} does not exist; run `pipeline evaluate` first.") from None
-    except (OSError, pa.ArrowInvalid) as error:
-        reason = str(error).rstrip(".")
-        raise PipelineError(f"{path} cannot be read as parquet: {reason}.") from error
-    wrong = [field.name for field in PREDICTIONS_SCHEMA if not _holds(table, field)]
-    metadata = table.schema.metadata or {}
-    if wrong or _METADATA not in metadata:
-        what = f"a full column {wrong[0]}" if wrong else f"metadata {_METADATA.decode()!r}"
-        raise PipelineError(f"{path} was not written by `pipeline evaluate`: it lacks {what}.")
-    about = json.loads(metadata[_METADATA])
-    rates = np.array([about["train_prevalence"][name] for name in MODEL_ORDER], float)
+    except (OSError, pa.ArrowException, ValueError) as error:
+        reason = one_line(error).rstrip(".")
+        raise PipelineError(
+            f"{path} cannot be read ({reason}); run `pipeline evaluate`."
+        ) from error
+    nulls = [n for n in PREDICTIONS_SCHEMA.names if table[n].null_count and n != "celeb_id"]
+    if nulls:
+        raise PipelineError(f"{path} has nulls in {nulls[0]}; run `pipeline evaluate` again.")
+    try:
+        about = _About.model_validate_json((table.schema.metadata or {})[_METADATA])
+        rates = np.array([about.train_prevalence[name] for name in MODEL_ORDER], float)
+    except (KeyError, ValidationError) as error:
+        reason = what_is_wrong(error) if isinstance(error, ValidationError) else f"lacks {error}"
+        raise PipelineError(
+            f"{path} was not written by `pipeline evaluate`: its metadata {reason}."
+        ) from error
     splits = {
         split: _split(table.filter(pc.field("split") == split))
         for split in pc.unique(table["split"]).to_pylist()
@@ -119,14 +139,7 @@ def read(path: Path) -> Predictions:
                 f"{path}: {MODEL_ORDER[attribute]}_probability of {rows.keys[image]} ({split}) is"
                 f" {rows.probabilities[image, attribute]}, and a probability lies in [0, 1]."
             )
-    return Predictions(about["source"], about["model"], rates, splits)
-
-
-def _holds(table: pa.Table, field: pa.Field) -> bool:
-    """Whether a column is there, of its type, and without nulls (an identity may be unknown)."""
-    if field.name not in table.column_names or table.schema.field(field.name).type != field.type:
-        return False
-    return field.name == "celeb_id" or not table[field.name].null_count
+    return Predictions(about.source, about.model, rates, splits)
 
 
 def _table(split: str, rows: SplitPredictions) -> pa.Table:

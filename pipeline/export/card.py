@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.attributes import MODEL_ORDER, REGIONS
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, one_line
 from pipeline.files import sha256_of
+from pipeline.reading import parse_json, read_plain
 
 if TYPE_CHECKING:
     from pipeline.network.model import ModelDescription
@@ -120,32 +121,62 @@ def about_run(description: "ModelDescription", model: Path, evaluation: Path) ->
     metrics, thresholds = (
         _read_json(evaluation / name) for name in ("metrics.json", "thresholds.json")
     )
-    chosen = thresholds["attributes"]  # null where valid had no images to choose them on
+    try:
+        chosen = thresholds["attributes"]  # null where valid had no images to choose them on
+        chosen = tuple(
+            float(thresholds["fixed"] if chosen[name] is None else chosen[name])
+            for name in MODEL_ORDER
+        )
+        fixed, chosen_for = float(thresholds["fixed"]), str(thresholds["chosen_for"] or "")
+    except (LookupError, TypeError, ValueError) as error:
+        path, reason = evaluation / "thresholds.json", one_line(error)
+        raise PipelineError(f"{path} is damaged ({reason}); run `pipeline evaluate`.") from error
     return About(
         version=f"1+{sha256_of(model / 'model.safetensors')[:12]}",
         licence=description.licence or "unknown",
         source=description.source or "unknown",
-        thresholds=tuple(
-            thresholds["fixed"] if chosen[name] is None else chosen[name] for name in MODEL_ORDER
-        ),
-        fixed_threshold=thresholds["fixed"],
-        chosen_for=thresholds["chosen_for"] or "",
+        thresholds=chosen,
+        fixed_threshold=fixed,
+        chosen_for=chosen_for,
         metrics=metrics,
     )
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = parse_json(read_plain(path))
     except FileNotFoundError:
         raise PipelineError(f"{path} is missing; run `pipeline evaluate` first.") from None
+    except (ValueError, OSError) as error:
+        raise PipelineError(
+            f"{path} is damaged ({one_line(error)}); run `pipeline evaluate`."
+        ) from error
     return content
+
+
+def read_thresholds(metadata: Mapping[str, str], where: Path) -> NDArray[np.float64]:
+    """The thresholds that a file names, [40] in model order.
+
+    Raises PipelineError where they are missing or are none.
+    """
+    try:
+        thresholds = np.array(parse_json(metadata["thresholds"]), np.float64)
+        if (
+            thresholds.shape == (len(MODEL_ORDER),)
+            and ((thresholds >= 0) & (thresholds <= 1)).all()
+        ):
+            return thresholds
+    except (KeyError, ValueError, TypeError, OverflowError):
+        pass
+    raise PipelineError(
+        f"{where} does not name {len(MODEL_ORDER)} thresholds in [0, 1]; export it again."
+    )
 
 
 def check_attributes(metadata: Mapping[str, str], where: str) -> None:
     """Raise PipelineError unless the file names the 40 attributes in model order."""
     try:
-        named = json.loads(metadata["attributes"])
+        named = parse_json(metadata["attributes"])
     except (KeyError, ValueError):
         raise PipelineError(f"{where} does not name its attributes; export it again.") from None
     if named != list(MODEL_ORDER):

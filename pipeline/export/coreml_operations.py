@@ -100,6 +100,8 @@ def _cast(x: Tensor, dtype: str) -> Tensor:
 def _upsample_bilinear(
     x: Tensor, scale_factor_height: Tensor, scale_factor_width: Tensor, align_corners: bool
 ) -> Tensor:
+    for scale in (scale_factor_height, scale_factor_width):
+        require(0 < float(scale) <= 64, f"upsample_bilinear scales by {float(scale)}")
     size = [
         int(x.shape[2] * float(scale_factor_height)),
         int(x.shape[3] * float(scale_factor_width)),
@@ -118,6 +120,7 @@ def _lut_to_dense(indices: Tensor, lut: Tensor, shape: list[int]) -> Tensor:
     """Indices of log2(len(lut)) bits each, packed from the lowest bit of the first byte on."""
     width = len(lut).bit_length() - 1
     count = int(np.prod(shape))
+    require(8 * indices.numel() >= count * width >= 0, "a palette has too few indices")
     bits = np.unpackbits(indices.numpy(), count=count * width, bitorder="little")
     index = bits.reshape(count, width) @ (1 << np.arange(width))
     return lut[torch.from_numpy(index)].reshape(shape)

@@ -4,15 +4,19 @@ Core ML predicts on Apple's systems only. What is executed is what is on disk: c
 the program and the weight file back. An operation that it does not know is an error that names it.
 Fp16 is emulated: every operation computes in fp32 and rounds its result to the type that the
 program declares for it. Hardware may also accumulate in fp16, so a phone's last bits can differ.
+
+A package of others is tried without memory first: every shape has to be the declared one, and of a
+size that can be had. Its files lie in its folder, and so do the weights that its program names.
 """
 
 import inspect
+import math
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -22,6 +26,22 @@ from pipeline.errors import PipelineError, one_line
 from pipeline.export.card import INPUT, OUTPUT, Images, Probabilities, check_attributes
 from pipeline.export.coreml_operations import CONSTANTS, OPERATIONS, require
 from pipeline.export.to_coreml import PROGRAM, WEIGHTS, check_manifest, quiet_coremltools
+from pipeline.reading import LARGEST_TEXT, check_plain, read_plain
+
+LARGEST: Final = {
+    Path("Manifest.json"): LARGEST_TEXT,
+    Path("Data") / PROGRAM: 64 << 20,
+    Path("Data") / WEIGHTS: 400 << 20,
+}
+"""The files of a package, and how many bytes they may have."""
+
+MOST_VALUES: Final = 1 << 23
+"""Numbers that an operation may give for an image; at 178 px it is 250,000."""
+
+VALUES_AT_ONCE: Final = 1 << 24
+"""Numbers that an operation may give for a batch."""
+
+_WEIGHTS_NAME: Final = "@model_path/" + WEIGHTS.relative_to(PROGRAM.parent).as_posix()
 
 
 def _literal(value: Any) -> Any:
@@ -70,6 +90,7 @@ class Program:
             names = {name for value in operation.inputs.values() for name in _names(value)}
             operation.last = names - needed
             needed |= names
+        self._try()
 
     @classmethod
     def load(cls, path: Path) -> "Program":
@@ -78,14 +99,24 @@ class Program:
         Raises PipelineError where a file is missing or its bytes are not those that `export`
         wrote, where the attributes are not ours, or where an operation is unknown.
         """
+        _check_files(path)
         check_manifest(path)
-        with quiet_coremltools():
-            from coremltools.proto import Model_pb2
+        try:
+            with quiet_coremltools():
+                from coremltools.proto import Model_pb2
 
-            spec = Model_pb2.Model()
-            spec.ParseFromString((path / "Data" / PROGRAM).read_bytes())
-        check_attributes(spec.description.metadata.userDefined, str(path))
-        return cls(spec, path / "Data" / WEIGHTS)
+                program = Path("Data") / PROGRAM
+                spec = Model_pb2.Model()
+                spec.ParseFromString(read_plain(path / program, LARGEST[program]))
+            check_attributes(spec.description.metadata.userDefined, str(path))
+            return cls(spec, path / "Data" / WEIGHTS)
+        except PipelineError:
+            raise
+        except Exception as error:  # protobuf and coremltools have no class of their own for it
+            raise PipelineError(
+                f"{path} is no Core ML program that can be run ({one_line(error)}); export it"
+                " again."
+            ) from error
 
     def count_operations(self) -> dict[str, int]:
         """How often each operation occurs, the most frequent first; constants left out."""
@@ -103,15 +134,38 @@ class Program:
                 f"The Core ML program takes RGB images of {self.size} x {self.size} bytes, and got"
                 f" {images.dtype} {list(images.shape)}."
             )
+        batch = max(1, min(batch, VALUES_AT_ONCE // self._most_values))
         parts = [
             self._run_batch(torch.from_numpy(images[start : start + batch]), half)
             for start in range(0, len(images), batch)
         ]
         return torch.cat(parts).numpy()
 
-    def _run_batch(self, images: Tensor, half: bool) -> Tensor:
+    @torch.inference_mode()
+    def _try(self) -> None:
+        """Raise PipelineError where the program cannot be run: with tensors that have no memory."""
+        require(self.size in range(16, 1025), f"its image has {self.size} px")
+        self._most_values = max([1, *(math.prod(each.shape) for each in self.operations)])
+        require(
+            self._most_values <= MOST_VALUES, f"an operation gives {self._most_values:,} values"
+        )
+        constants = {
+            name: value.to("meta") if isinstance(value, Tensor) and value.ndim else value
+            for name, value in self._constants.items()
+        }
+        image = torch.zeros(1, self.size, self.size, 3, dtype=torch.uint8, device="meta")
+        try:
+            self._run_batch(image, False, constants)
+        except PipelineError:
+            raise
+        except Exception as error:  # torch has no class of its own for it
+            require(False, one_line(error))
+
+    def _run_batch(
+        self, images: Tensor, half: bool, constants: dict[str, Any] | None = None
+    ) -> Tensor:
         pixels = images.permute(0, 3, 1, 2).float().contiguous()
-        values: dict[str, Any] = {**self._constants, INPUT: pixels}
+        values: dict[str, Any] = {**(constants or self._constants), INPUT: pixels}
         for operation in self.operations:
             inputs = {
                 key: values[name] if isinstance(name, str) else [values[n] for n in name]
@@ -149,9 +203,11 @@ class Program:
 def _steps(spec: Any, weights: Path) -> Iterator[Any]:
     """The operations of a program, constants included, as coremltools reads them."""
     function = spec.mlProgram.functions["main"]
-    for step in function.block_specializations[function.opset].operations:
+    steps = function.block_specializations[function.opset].operations
+    for step in steps:
         if step.type != "const":
             _check_known(step)
+    _check_weights(spec, weights)
     with quiet_coremltools():
         from coremltools.converters.mil.frontend.milproto.load import load
 
@@ -163,6 +219,48 @@ def _steps(spec: Any, weights: Path) -> Iterator[Any]:
                 " export it again."
             ) from error
     yield from program.functions["main"].operations
+
+
+def _check_files(package: Path) -> None:
+    """Raise PipelineError where a file of a package is a link, a pipe or far too large."""
+    for name, most in LARGEST.items():
+        file = package / name
+        if file.exists():  # else check_manifest says what is missing
+            require(
+                file.resolve() == package.resolve() / name, f"{file} is a link out of its place"
+            )
+            check_plain(file, most)
+
+
+def _check_weights(spec: Any, weights: Path) -> None:
+    """Raise PipelineError where a program names other weights, or more numbers than these hold."""
+    size, values = weights.stat().st_size, 0
+    for message in _messages(spec.mlProgram):
+        match message.DESCRIPTOR.name:
+            case "BlobFileValue":
+                inside = message.fileName == _WEIGHTS_NAME and message.offset < size
+                where = f"byte {message.offset:,} of {message.fileName!r}"
+                require(inside, f"it and its weights do not go together, for it names {where}")
+            case "Operation" if message.type == "const" or message.type in CONSTANTS:
+                for output in message.outputs:
+                    sides = output.type.tensorType.dimensions
+                    values += math.prod(side.constant.size for side in sides)
+    require(values <= 8 * size + MOST_VALUES, f"it names {values:,} weights of {size:,} bytes")
+
+
+def _messages(message: Any) -> Iterator[Any]:
+    """A protobuf and all that it is made of."""
+    yield message
+    for field, value in message.ListFields():
+        if field.message_type is None:
+            continue
+        entry = field.message_type
+        if entry.GetOptions().map_entry:
+            inside = value.values() if entry.fields_by_name["value"].message_type else ()
+        else:
+            inside = value if isinstance(value, Sequence) else (value,)
+        for each in inside:
+            yield from _messages(each)
 
 
 def _check_known(step: Any) -> None:

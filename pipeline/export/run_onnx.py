@@ -1,12 +1,27 @@
-"""Run an exported ONNX file with ONNX Runtime: no torch is needed, and it starts at once."""
+"""Run an exported ONNX file with ONNX Runtime: no torch is needed, and it starts at once.
+
+A file of others may ask for any memory, or name other files as its weights: memory is capped, and
+a file has all its weights inside.
+"""
 
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 
 from pipeline.engines import available_cpus
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, one_line
 from pipeline.export.card import INPUT, OUTPUT, Images, Probabilities, check_attributes
+from pipeline.reading import read_plain
+
+LARGEST_FILE: Final = 400 << 20
+"""Bytes of an ONNX file; the report's network has 62 MB."""
+
+MEMORY: Final = 300 << 20
+"""Bytes for the values of a run, besides four times the file; the report's network takes 60 MB."""
+
+SIDES: Final = range(16, 1025)
+"""Of the image that a network takes, px."""
 
 
 class Network:
@@ -26,32 +41,63 @@ class Network:
         options = onnxruntime.SessionOptions()
         # Left to itself ONNX Runtime ties threads to cores, even to some that are not ours to use.
         options.intra_op_num_threads = threads or available_cpus()
-        options.log_severity_level = 3
-        if not path.is_file():
-            raise PipelineError(f"{path} is missing; run `pipeline export` first.")
+        options.log_severity_level = 4  # what is wrong is in the exception
+        # Weights outside the file would lie below this; below a file there is nothing.
+        folder = "session.model_external_initializers_file_folder_path"
+        options.add_session_config_entry(folder, str(path))
+        options.add_session_config_entry("session.use_env_allocators", "1")
+        self._path = path
         try:
+            data = read_plain(path, LARGEST_FILE)
+            _cap_memory(onnxruntime, MEMORY + 4 * len(data))
             self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
+                data, options, providers=["CPUExecutionProvider"]
             )
+        except FileNotFoundError:
+            raise PipelineError(f"{path} is missing; run `pipeline export` first.") from None
+        except PipelineError:
+            raise
         except Exception as error:  # ONNX Runtime has a dozen classes, all its own
-            reason = str(error).splitlines()[0]
+            reason = one_line(error)
             raise PipelineError(f"{path} is no ONNX file that can be run ({reason}).") from error
         self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         check_attributes(self.metadata, str(path))
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if [i.name for i in inputs] != [INPUT] or [o.name for o in outputs] != [OUTPUT]:
             raise PipelineError(f"{path} does not map {INPUT!r} to {OUTPUT!r}; export it again.")
-        self.size = int(inputs[0].shape[1])
+        shape = list(inputs[0].shape)
+        if len(shape) != 4 or shape[1] not in SIDES or shape[2:] != [shape[1], 3]:
+            raise PipelineError(
+                f"{path} takes {shape}, no batch of square images; export it again."
+            )
+        self.size = int(shape[1])
 
     def run(self, images: Images, batch: int = 16) -> Probabilities:
-        """Probabilities [N, 40] of uint8 images [N, S, S, 3]."""
+        """Probabilities [N, 40] of uint8 images [N, S, S, 3].
+
+        Raises PipelineError for other images, and where the network cannot be run.
+        """
         if images.shape[1:] != (self.size, self.size, 3) or images.dtype != np.uint8:
             raise PipelineError(
                 f"The ONNX file takes RGB images of {self.size} x {self.size} bytes, and got"
                 f" {images.dtype} {list(images.shape)}."
             )
-        parts = [
-            self._session.run([OUTPUT], {INPUT: images[start : start + batch]})[0]
-            for start in range(0, len(images), batch)
-        ]
-        return np.concatenate(parts)
+        batch = max(1, min(batch, batch * 256**2 // self.size**2))
+        try:
+            parts = [
+                self._session.run([OUTPUT], {INPUT: images[start : start + batch]})[0]
+                for start in range(0, len(images), batch)
+            ]
+            return np.concatenate(parts)
+        except Exception as error:  # ONNX Runtime has a dozen classes, all its own
+            raise PipelineError(
+                f"{self._path} cannot be run ({one_line(error)}); export it again."
+            ) from error
+
+
+def _cap_memory(onnxruntime: Any, most: int) -> None:
+    """Give the session that is opened next up to `most` bytes."""
+    place = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    onnxruntime.create_and_register_allocator(place, onnxruntime.OrtArenaCfg({"max_mem": most}))

@@ -10,6 +10,7 @@ import io
 import json
 import logging
 import shutil
+import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -21,12 +22,13 @@ import numpy as np
 import torch
 
 from pipeline.attributes import MODEL_ORDER
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, one_line
 from pipeline.export.card import INPUT, OUTPUT, About
 from pipeline.export.deployed import Deployed
 from pipeline.export.precision import Precision
 from pipeline.files import new_directory
 from pipeline.network.model import FaceAttributes
+from pipeline.reading import parse_json, read_plain
 
 Variant = Literal["int8", "palette6", "palette4"]
 VARIANTS: Final[tuple[Variant, ...]] = ("int8", "palette6", "palette4")
@@ -43,7 +45,9 @@ _SMALLEST_PALETTIZED: Final = 10_000
 def quiet_coremltools() -> Iterator[ModuleType]:
     """coremltools without its progress bars and warnings.
 
-    Raises PipelineError where it is not installed.
+    The loudest warning is of a torch newer than its makers tested. What is exported here is read
+    back and run beside PyTorch before it stands (pipeline.export.proof), whatever the versions.
+    Raises PipelineError where it is not installed, or has no room for its temporary files.
     """
     logger = logging.getLogger("coremltools")
     level = logger.level
@@ -55,6 +59,13 @@ def quiet_coremltools() -> Iterator[ModuleType]:
         logger.setLevel(logging.CRITICAL)
         try:
             yield _import_coremltools()
+        except RuntimeError as error:
+            if "MIL FileWriter" not in str(error):
+                raise
+            raise PipelineError(
+                f"coremltools cannot write to {tempfile.gettempdir()} ({one_line(error)}); make"
+                " room there, or set TMPDIR to another folder."
+            ) from error
         finally:
             logger.setLevel(level)
 
@@ -215,7 +226,7 @@ def _identifier(path: Path) -> str:
 def check_manifest(package: Path) -> None:
     """Raise PipelineError unless the files of `package` are those that its manifest names."""
     try:
-        manifest = json.loads((package / "Manifest.json").read_bytes())
+        manifest = parse_json(read_plain(package / "Manifest.json"))
         intact = manifest == _manifest(package / "Data")
     except FileNotFoundError as error:
         raise PipelineError(f"{error.filename} is missing; export it again.") from None

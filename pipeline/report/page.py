@@ -6,7 +6,7 @@ whose files are missing is left out. How it looks is in the Jinja template besid
 
 import csv
 import hashlib
-import json
+import io
 import re
 import tempfile
 from collections.abc import Callable
@@ -15,10 +15,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, one_line
 from pipeline.evaluation.published import caveat, faces, standings, with_transfa
 from pipeline.files import new_file, sha256_of
 from pipeline.params import flatten, load_params
+from pipeline.reading import parse_json, read_plain
 from pipeline.report.plots import draw_calibration, draw_history, draw_published
 from pipeline.report.radar import draw_radar
 from pipeline.report.revisions import git, why_no_git
@@ -50,17 +51,26 @@ def write_report(run: Run, path: Path) -> None:
 
     Raises PipelineError where nothing was evaluated, or a file is damaged.
     """
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, StrictUndefined, UndefinedError
 
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"readable": readable, "percent": percent, "shown": shown}
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    text = template.render(_content(run)).lstrip()
+    try:
+        text = template.render(_content(run)).lstrip()
+    except (*_ODD, UndefinedError) as error:
+        raise PipelineError(
+            f"A table or JSON file of this run holds something else than its stage writes"
+            f" ({one_line(error)}); run `dvc repro` again."
+        ) from error
     with new_file(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
 
+
+_ODD: Final = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+"""What comes of tables with other columns or values."""
 
 TABLES: Final = {
     "model": ("history",),
@@ -145,21 +155,21 @@ def _content(run: Run) -> dict[str, Any]:
 def _json(path: Path) -> Any:
     """The content of a JSON file, {} where there is none."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(read_plain(path))
     except FileNotFoundError:
         return {}
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise PipelineError(f"{path} is damaged ({error}); run its stage again.") from error
 
 
 def _csv(path: Path) -> list[Row]:
     """The rows of a CSV file, none where there is no file."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file, strict=True))
+        text = read_plain(path).decode()
+        return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
     except FileNotFoundError:
         return []
-    except (csv.Error, UnicodeDecodeError) as error:
+    except (csv.Error, OSError, UnicodeDecodeError) as error:
         raise PipelineError(f"{path} is damaged ({error}); run its stage again.") from error
 
 

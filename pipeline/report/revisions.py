@@ -5,7 +5,6 @@ A revision is a commit, branch or tag, the name of a DVC experiment (a commit th
 """
 
 import hashlib
-import json
 import os
 import re
 import subprocess
@@ -14,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ruamel.yaml import YAML, YAMLError
-
 from pipeline.errors import PipelineError, one_line
 from pipeline.params import flatten
+from pipeline.reading import LARGEST_TEXT, LARGEST_YAML, parse_json, parse_yaml, read_plain
 from pipeline.tables import Row
 
 WORKSPACE: Final = "workspace"
@@ -73,20 +71,23 @@ def read_revision(name: str, folder: Path) -> Revision:
     commit = None if name == WORKSPACE else find_commit(name, folder)
 
     def text(path: str) -> str:
-        if commit:
-            return git(folder, "show", f"{commit}:./{path}") or ""
-        return (folder / path).read_text("utf-8") if (folder / path).is_file() else ""
+        most = LARGEST_TEXT if path.endswith(".json") else LARGEST_YAML
+        if not commit:
+            file = folder / path
+            return read_plain(file, most).decode() if file.is_file() else ""
+        size = int(git(folder, "cat-file", "-s", f"{commit}:./{path}") or 0)
+        if size > most:
+            raise ValueError(f"{path} has {size:,} bytes")
+        return git(folder, "show", f"{commit}:./{path}") or "" if size else ""
 
     def content(path: str) -> Any:
-        if path.endswith(".json"):
-            return json.loads(text(path) or "{}")
-        return YAML(typ="safe", pure=True).load(text(path) or "{}")
+        return (parse_json if path.endswith(".json") else parse_yaml)(text(path) or "{}")
 
     try:
         metrics, export = flatten(content(METRICS)), flatten(content(EXPORT))
         params, stats = flatten(content(PARAMS)), flatten(content(STATS))
         lock = content(LOCK)
-    except (YAMLError, ValueError) as error:
+    except (ValueError, OSError) as error:
         raise PipelineError(
             f"{name} has a damaged params, metrics or lock file: {one_line(error)}."
         ) from error

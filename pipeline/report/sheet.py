@@ -1,5 +1,6 @@
 """Contact sheets: pictures in rows, each with its caption."""
 
+import io
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,8 +53,10 @@ def draw_sheet(
             corner = (left, top + height + 1)
             pen.multiline_text(corner, text, fill=INK, font=font, spacing=3)
         top += height + room + _GAP
+    data = io.BytesIO()  # Pillow takes no notice when a disk has room for a part of a JPEG
+    sheet.save(data, format=_FORMATS[path.suffix])
     with new_file(path) as partial:
-        sheet.save(partial, format=_FORMATS[path.suffix])
+        partial.write_bytes(data.getvalue())
 
 
 def _wrapped(text: str, width: int) -> str:

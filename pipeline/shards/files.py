@@ -8,6 +8,7 @@ other run, process or folder fetches it again. Nothing is removed from the cache
 import errno
 import os
 import resource
+import stat
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -86,8 +87,12 @@ class ShardFiles:
             raise PipelineError(f"{path} cannot be read ({error.strerror}); {mend}.") from error
 
     def _open(self, shard: int, path: Path) -> None:
-        file = self._files[shard] = os.open(path, os.O_RDONLY)
-        self._compare_size(shard, os.fstat(file).st_size)
+        # A pipe of that name would be waited for.
+        file = self._files[shard] = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        found = os.fstat(file)
+        if not stat.S_ISREG(found.st_mode):
+            raise PipelineError(f"{path} is no plain file; run `pipeline shard` again.")
+        self._compare_size(shard, found.st_size)
 
     def _compare_size(self, shard: int, size: int | None) -> None:
         expected = self._shards[shard].bytes

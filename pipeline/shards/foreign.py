@@ -12,9 +12,12 @@ import hashlib
 import io
 import json
 import os
+import re
 import tarfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -23,13 +26,23 @@ import pyarrow.parquet as pq
 from PIL import Image, UnidentifiedImageError
 
 from pipeline.attributes import CELEBA_ORDER, SPLITS
-from pipeline.dataset.codec import without_text
-from pipeline.errors import PipelineError
+from pipeline.dataset.codec import largest_crop, without_text
+from pipeline.errors import PipelineError, one_line
 from pipeline.files import cache_folder, is_junk, is_remote, new_file
 from pipeline.progress import Progress
+from pipeline.reading import BoundedFile, parse_json
 from pipeline.shards.index import Index, read_index
 from pipeline.shards.sample import INDEX_SCHEMA, Sample, index_rows, pack_labels
 from pipeline.shards.tar import BLOCK, Shard
+
+LARGEST_JSON: Final = 64 << 10
+"""Bytes of a sample's JSON."""
+
+LARGEST_HEADER: Final = 1 << 20
+"""Bytes of a tar's header: pax keeps names and more in headers of any length."""
+
+LARGEST_SIDE: Final = 4096
+"""Of an image, px."""
 
 IMAGES = ("jpg", "jpeg", "png", "webp")
 
@@ -42,6 +55,9 @@ _UNPACK = {
     b"\x28\xb5\x2f\xfd": ("zstd", "unzstd --rm", ".tar.zst", ".tzst"),
 }
 """How a compressed file begins -> the method, what unpacks it, and the endings it wants."""
+
+_OUR_NAME = re.compile(r"[a-z]+-\d{6}\.tar")
+_OUR_JSON = re.compile(rb'\{"attributes": \[[^]]*\], "celeb_id": -?\d+, "path": "')
 
 _COMPRESSED = [end for _, _, *ends in _UNPACK.values() for end in ends]
 
@@ -117,6 +133,11 @@ def index_foreign(folder: Path, split: str) -> tuple[Index, pa.Table]:
         raise PipelineError(
             f"{folder} holds neither index.json nor {split}-*.tar; run `pipeline shard` first."
         )
+    if ours := next(filter(_is_ours, tars), None):
+        raise PipelineError(
+            f"{ours} is of `pipeline shard`, and no index.json lies beside it: a run was cut short,"
+            " or a copy is not whole; run `pipeline shard` again, or copy the whole folder."
+        )
     facts = [(str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns) for path in tars]
     form = [INDEX_SCHEMA.names, list(Index.model_fields)]  # another version has another cache
     fingerprint = hashlib.sha256(json.dumps([split, facts, form]).encode()).hexdigest()
@@ -127,6 +148,22 @@ def index_foreign(folder: Path, split: str) -> tuple[Index, pa.Table]:
             pq.write_table(table, partial)
     table = pq.read_table(cached)
     return Index.model_validate_json(table.schema.metadata[b"index"]), table
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether `pipeline shard` wrote a tar, by its name and the beginning of its first JSON.
+
+    Without their index nobody knows whether such tars are all that there were.
+    """
+    if not _OUR_NAME.fullmatch(path.name):
+        return False
+    with suppress(tarfile.TarError, OSError), tarfile.open(path, "r:") as tar:
+        image, text = tar.next(), tar.next()
+        if image and text and text.name.endswith(".json") and not text.mtime:
+            with path.open("rb") as file:
+                file.seek(text.offset_data)
+                return _OUR_JSON.match(file.read(4096)) is not None
+    return False
 
 
 def _index(folder: Path, tars: list[Path], split: str) -> pa.Table:
@@ -165,8 +202,8 @@ def _read_tar(path: Path, name: str, split: str) -> tuple[pa.Table, int]:
     labels: dict[str, tuple[bytes, int | None]] = {}
     dotted: dict[str, str] = {}
     try:
-        with path.open("rb", buffering=0) as file:
-            for key, kind, offset, size in _members(path, file.fileno()):
+        with BoundedFile(path, LARGEST_HEADER) as file:
+            for key, kind, offset, size in _members(path, file):
                 if kind in IMAGES:
                     if key in images:
                         raise _wrong(path, key, "has two images")
@@ -174,6 +211,8 @@ def _read_tar(path: Path, name: str, split: str) -> tuple[pa.Table, int]:
                 elif kind == "json":
                     if key in labels:
                         raise _wrong(path, key, "has two json")
+                    if size > LARGEST_JSON:
+                        raise _wrong(path, key, f"has a json of {size:,} bytes")
                     labels[key] = _read_json(os.pread(file.fileno(), size, offset), path, key)
                 elif kind.endswith(IMAGES):
                     dotted[key] = kind
@@ -188,9 +227,13 @@ def _read_tar(path: Path, name: str, split: str) -> tuple[pa.Table, int]:
             if not images:
                 raise PipelineError(f"{path} holds no sample, KEY.jpg and KEY.json; remove it.")
             key, (offset, size) = next(iter(images.items()))
+            if size > largest_crop(LARGEST_SIDE):
+                raise _wrong(path, key, f"has an image of {size:,} bytes")
             side = _side(os.pread(file.fileno(), size, offset), path, key)
-    except (tarfile.TarError, OSError) as error:
-        raise _unreadable(path, str(error)) from error
+    except PipelineError:
+        raise
+    except (tarfile.TarError, OSError, ValueError, EOFError, OverflowError) as error:
+        raise _unreadable(path, one_line(error)) from error
     samples = [
         Sample(place, key, key, b"", labels[key][1], labels[key][0], None, *images[key])
         for place, key in enumerate(images)
@@ -216,11 +259,12 @@ def _unreadable(path: Path, reason: str) -> PipelineError:
     return PipelineError(f"{path} cannot be read ({reason}); copy it again.")
 
 
-def _members(path: Path, file: int) -> Iterator[tuple[str, str, int, int]]:
+def _members(path: Path, file: BoundedFile) -> Iterator[tuple[str, str, int, int]]:
     """Key, kind, offset and size of the files in a tar, all of it to its end mark."""
-    there, end = os.fstat(file).st_size, 0
-    with tarfile.open(path, "r:") as tar:
+    there, end = os.fstat(file.fileno()).st_size, 0
+    with tarfile.open(fileobj=file, mode="r:") as tar:
         for member in tar:
+            tar.members = []  # type: ignore[attr-defined]  # it would keep them all
             end = member.offset_data
             linked = member.islnk() or member.issym()
             if linked and member.name.lower().endswith((*IMAGES, "json")):
@@ -246,11 +290,11 @@ def _members(path: Path, file: int) -> Iterator[tuple[str, str, int, int]]:
                     member.size,
                 )
     # The library takes a spoilt header, or the file's end, for the end of the tar.
-    mark = os.pread(file, BLOCK, end)
+    mark = os.pread(file.fileno(), BLOCK, end)
     if mark != bytes(BLOCK):
         state = "is damaged" if len(mark) == BLOCK else "is cut off"
         raise PipelineError(f"{path} {state} at byte {min(end, there):,}; copy it again.")
-    while more := os.pread(file, 1 << 20, end):
+    while more := os.pread(file.fileno(), 1 << 20, end):
         if more.strip(b"\0"):
             raise PipelineError(
                 f"{path} holds more behind its end at byte {end:,}, as of tars put together with"
@@ -262,7 +306,7 @@ def _members(path: Path, file: int) -> Iterator[tuple[str, str, int, int]]:
 def _read_json(data: bytes, path: Path, key: str) -> tuple[bytes, int | None]:
     """The labels, packed, and the identity."""
     try:
-        content = json.loads(data)
+        content = parse_json(data)
         values, celeb_id = content["attributes"], content.get("celeb_id", -1)
         if isinstance(values, dict):
             if values.keys() != set(CELEBA_ORDER):
@@ -278,8 +322,9 @@ def _read_json(data: bytes, path: Path, key: str) -> tuple[bytes, int | None]:
             'has a json without "attributes": a list of 40 labels in CelebA order or an object of'
             " the 40 by name, all of 0 and 1 or all of -1 and 1",
         ) from None
-    if type(celeb_id) is not int and celeb_id is not None:
-        raise _wrong(path, key, f'has the "celeb_id" {celeb_id!r}, which is no integer')
+    if celeb_id is not None and (type(celeb_id) is not int or abs(celeb_id) >= 2**63):
+        shown = repr(celeb_id)[:40]
+        raise _wrong(path, key, f'has the "celeb_id" {shown}, which is no integer of 64 bits')
     [labels] = pack_labels(np.array([values]) > 0)
     return labels, None if celeb_id == -1 else celeb_id
 
@@ -291,8 +336,10 @@ def _side(data: bytes, path: Path, key: str) -> int:
             width, height = image.size
     except UnidentifiedImageError as error:
         raise _wrong(path, key, f"has {'a damaged' if data else 'an empty'} image") from error
-    except (OSError, ValueError) as error:
-        raise _wrong(path, key, f"has a damaged image ({error})") from error
+    except Exception as error:  # Pillow reports damage in a dozen classes
+        raise _wrong(path, key, f"has a damaged image ({one_line(error)})") from error
+    if width > LARGEST_SIDE:
+        raise _wrong(path, key, f"is {width:,} x {height:,} px")
     if width != height:
         raise _wrong(path, key, f"is {width} x {height} px; the network takes squares")
     return width

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import Field, JsonValue
 
 from pipeline.dataset.codec import CropSettings
+from pipeline.dataset.parquet import read_table
 from pipeline.errors import PipelineError, one_line
 from pipeline.records import Count, Record, Split, read_record
-from pipeline.shards.sample import LeftOut
+from pipeline.shards.sample import INDEX_SCHEMA, LeftOut
 from pipeline.shards.tar import Shard
 
 
@@ -69,13 +69,38 @@ def read_index(folder: Path) -> Index:
     return read_record(Index, folder / "index.json", "shard")
 
 
+def check_tars(folder: Path, index: Index) -> None:
+    """Raise PipelineError where a tar of the index is missing or of another size."""
+    for shard in index.tars():
+        path = folder / shard.name
+        if not path.is_file() or path.stat().st_size != shard.bytes:
+            raise PipelineError(
+                f"{path} is not there as index.json has it; copy it again or run `pipeline shard`."
+            )
+
+
+def check_rows(folder: Path, index: Index, split: str, rows: int) -> None:
+    """Raise PipelineError where index.parquet has another number of rows of a split."""
+    if rows != index.samples(split):
+        raise PipelineError(
+            f"{folder / 'index.parquet'} has {rows:,} samples of {split}, index.json has"
+            f" {index.samples(split):,}; copy both again or run `pipeline shard`."
+        )
+
+
 def read_rows(folder: Path, columns: list[str]) -> pa.Table:
-    """Columns of `index.parquet`. Raises PipelineError where it is missing or damaged."""
+    """Columns of `index.parquet`; but for `celeb_id` every value is known.
+
+    Raises PipelineError where it is missing or damaged.
+    """
     path = folder / "index.parquet"
     try:
-        with path.open("rb") as file:
-            return pq.read_table(file, columns=columns)
-    except (pa.ArrowException, OSError) as error:
+        table = read_table(path, INDEX_SCHEMA, columns)
+        for name in table.column_names:
+            if table[name].null_count and name != "celeb_id":
+                raise ValueError(f"it has nulls in {name}")
+        return table
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise PipelineError(
             f"{path} cannot be read ({one_line(error)}); run `pipeline shard` again."
         ) from error

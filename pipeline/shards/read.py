@@ -21,13 +21,13 @@ import pyarrow.compute as pc
 
 from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset.arrow import numbers
-from pipeline.dataset.codec import BadImage, decode_crop
+from pipeline.dataset.codec import BadImage, decode_crop, largest_crop
 from pipeline.dataset.labels import label_matrix
 from pipeline.engines import available_cpus
 from pipeline.errors import PipelineError
 from pipeline.shards.files import ShardFiles
 from pipeline.shards.foreign import index_foreign, is_foreign
-from pipeline.shards.index import Index, read_index, read_rows
+from pipeline.shards.index import Index, check_rows, read_index, read_rows
 from pipeline.shards.sample import INDEX_SCHEMA
 
 BATCHES_AHEAD = 3
@@ -89,6 +89,7 @@ class ShardReader:
         self._offset: np.ndarray = numbers(table["offset"])
         self._length: np.ndarray = numbers(table["length"])
         self._crc32 = None if table["crc32"].null_count else numbers(table["crc32"])
+        self._check_places(np.array([shard.bytes for shard in listed], np.int64))
         self._files = ShardFiles(folder, listed)
 
     def __len__(self) -> int:
@@ -103,6 +104,19 @@ class ShardReader:
     def close(self) -> None:
         """Close the shard files."""
         self._files.close()
+
+    def _check_places(self, sizes: np.ndarray) -> None:
+        """Raises PipelineError for an image that does not lie in its shard, or is far too large."""
+        most = largest_crop(self.size)
+        room = sizes[self._shard] - self._offset
+        wrong = (self._offset < 0) | (self._length < 1) | (self._length > np.minimum(room, most))
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise PipelineError(
+                f"{self.folder}: the index has the image of {self.keys[row]} at byte"
+                f" {self._offset[row]:,} with {self._length[row]:,} bytes, where none can be;"
+                " run `pipeline shard` again."
+            )
 
     def batches(self, parts: Sequence[np.ndarray]) -> Iterator[Batch]:
         """A batch for each of `parts` (rows, int64 [B]), in their order.
@@ -167,5 +181,6 @@ def _read_split(folder: Path, split: str) -> tuple[Index, pa.Table]:
     if is_foreign(folder):
         return index_foreign(folder, split)
     index = read_index(folder)
-    table = read_rows(folder, INDEX_SCHEMA.names)
-    return index, table.filter(pc.field("split") == split)
+    table = read_rows(folder, INDEX_SCHEMA.names).filter(pc.field("split") == split)
+    check_rows(folder, index, split, len(table))
+    return index, table

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -58,6 +58,8 @@ class Sample(NamedTuple):
 @dataclass(frozen=True)
 class LeftOut:
     """An image that cannot be cropped."""
+
+    __pydantic_config__: ClassVar = {"strict": True}
 
     split: str
     name: str

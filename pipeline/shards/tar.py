@@ -9,7 +9,7 @@ import hashlib
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 BLOCK = 512
 RECORD = 20 * BLOCK
@@ -35,6 +35,8 @@ WRITE_AT_ONCE = 1 << 20
 @dataclass(frozen=True)
 class Shard:
     """What an index says of a tar. Raises ValueError for a name that leaves the folder."""
+
+    __pydantic_config__: ClassVar = {"strict": True}
 
     name: str
     samples: int

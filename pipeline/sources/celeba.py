@@ -4,5 +4,5 @@ from typing import Final
 
 LICENCE: Final = "CelebA: non-commercial research only, images may not be redistributed"
 
-LARGEST_IMAGE: Final = 50_000_000
-"""Bytes. An aligned CelebA image has 7 kB; one that claims more than this is a trap."""
+LARGEST_IMAGE: Final = 4_000_000
+"""Bytes. An aligned CelebA image has 7 kB, lossless up to 120 kB; more than this is a trap."""

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset.keys import key_of
+from pipeline.dataset.parquet import open_bounded, read_table
 from pipeline.dataset.raw_index import RawFile, RawIndex
 from pipeline.files import is_junk
 from pipeline.records import Record, load_record
@@ -154,13 +154,13 @@ def _compare_rows(path: Path, index: Index, quick: bool, notes: Notes) -> dict[s
 
 def _read_rows(path: Path, index: Index, columns: list[str] | None) -> pa.Table:
     """index.parquet. Raises ValueError where it is not what INDEX_SCHEMA says."""
-    with pq.ParquetFile(path) as file:
+    with open_bounded(path) as file:
         if not file.schema_arrow.equals(INDEX_SCHEMA):
             raise ValueError("it has other columns")
         rows = file.metadata.num_rows  # a small file may claim, and hold, any number
         if rows > 2 * sum(map(index.samples, index.shards)):
             raise ValueError(f"it has {rows:,} rows")
-        table = file.read(columns)
+    table = read_table(path, INDEX_SCHEMA, columns)
     for name in table.column_names:
         if table[name].null_count and name != "celeb_id":
             raise ValueError(f"it has nulls in {name}")

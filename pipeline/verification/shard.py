@@ -18,7 +18,7 @@ from PIL import Image
 from pydantic import BaseModel, ValidationError
 
 from pipeline.attributes import CELEBA_ORDER
-from pipeline.dataset.codec import BadImage, CropSettings, decode_crop
+from pipeline.dataset.codec import BadImage, CropSettings, decode_crop, largest_crop
 from pipeline.dataset.keys import key_of
 from pipeline.dataset.labels import label_matrix
 from pipeline.shards.tar import BLOCK, RECORD, Member, padded, parse_header
@@ -183,7 +183,7 @@ class ShardInspector:
 
     def _image_texts(self, member: Member, row: int) -> Iterator[str]:
         side, kind = self.crop.size, self.crop.format
-        if member.size > 4 * side**2 + (64 << 10):  # more than any format takes, even for noise
+        if member.size > largest_crop(side):
             yield f"image has {member.size:,} bytes"
             return
         data = self._read(member.offset, member.size)

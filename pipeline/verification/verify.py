@@ -12,16 +12,18 @@ from itertools import accumulate, chain
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline import engines
 from pipeline.dataset.codec import BadImage, CropSettings
 from pipeline.dataset.crops import decode_portrait
 from pipeline.dataset.keys import key_of
-from pipeline.dataset.raw import ROWS_AT_ONCE, named_images, open_parquet
+from pipeline.dataset.parquet import open_bounded
+from pipeline.dataset.raw import SCHEMA, image_batches, named_images, open_parquet
 from pipeline.dataset.raw_index import RawFile
 from pipeline.files import is_junk, sha256_of
 from pipeline.progress import Progress
+from pipeline.reading import check_plain
+from pipeline.shards.sample import INDEX_SCHEMA
 from pipeline.shards.tar import Shard
 from pipeline.verification.faults import Fault, Notes
 from pipeline.verification.indexes import Span, check_index, check_source
@@ -63,10 +65,8 @@ class RawUnit:
             if quick:
                 return
             differs = sha256_of(self.path) != self.record.sha256
-            for group in range(
-                file.metadata.num_row_groups
-            ):  # iterating over all groups at once would hold them all in memory
-                for batch in file.iter_batches(ROWS_AT_ONCE, [group]):
+            for group in range(file.metadata.num_row_groups):
+                for batch in image_batches(file, group, SCHEMA.names):
                     if differs:
                         self._check_images(batch["image"], notes)
         if differs and not notes.about(self.path.name):
@@ -150,6 +150,7 @@ def check_unit(unit: RawUnit | ShardUnit, quick: bool) -> tuple[int, list[Fault]
     """What a worker runs: the unit's number of samples, and its faults."""
     notes = Notes()
     with notes.reading(unit.path):
+        check_plain(unit.path)
         unit.check(notes, quick)
     return unit.samples, notes.faults()
 
@@ -171,11 +172,12 @@ def _shard_units(folder: Path, raw: Path, quick: bool, notes: Notes) -> list[Sha
 def _read_span(path: Path, span: Span) -> pa.Table:
     """Some rows of a parquet file, reading no other row groups than theirs."""
     first, last = span
-    with pq.ParquetFile(path) as file:
+    with open_bounded(path, [f.name for f in INDEX_SCHEMA if f.type == pa.string()]) as file:
         rows = [file.metadata.row_group(n).num_rows for n in range(file.metadata.num_row_groups)]
         starts = list(accumulate(rows, initial=0))
         groups = range(bisect_right(starts, first) - 1, bisect_left(starts, last))
-        return file.read_row_groups(list(groups)).slice(first - starts[groups[0]], last - first)
+        table = file.read_row_groups(list(groups)).slice(first - starts[groups[0]], last - first)
+    return table.cast(INDEX_SCHEMA)
 
 
 def _compare_size(path: Path, size: int, index: str, notes: Notes) -> None:

@@ -20,6 +20,7 @@ from pipeline.dataset.raw_writer import write_raw
 from pipeline.errors import PipelineError
 from pipeline.sources.folder.source import FolderSource
 from tests.support.project import CELEBA_SAMPLE, real_sample
+from tests.support.shards import with_source
 
 Rows = dict[str, list[dict[str, Any]]]
 
@@ -54,7 +55,7 @@ def write(folder: Path, rows: Rows) -> Path:
     for split in SPLITS:
         table = pa.Table.from_pylist(rows[split], SCHEMA)
         pq.write_table(table, folder / f"{split}-00000-of-00001.parquet", row_group_size=20)
-    return folder
+    return with_source(folder)
 
 
 def pairs(found: Duplicates, kind: str) -> list[tuple[str, str]]:

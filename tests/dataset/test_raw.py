@@ -1,6 +1,8 @@
 """Raw parquet: the Hub's schema, whole files, byte for byte the same."""
 
 import json
+import shutil
+from pathlib import Path
 
 import datasets
 import numpy as np
@@ -9,11 +11,12 @@ import pytest
 
 from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset import raw_writer
+from pipeline.dataset.duplicates import find_duplicates
 from pipeline.dataset.raw import SCHEMA, read_labels
 from pipeline.dataset.raw_writer import write_raw
 from pipeline.errors import PipelineError
 from pipeline.sources.synthetic.source import SyntheticSource
-from tests.support.project import COUNTS
+from tests.support.project import COUNTS, write_params
 
 
 def test_the_hub_library_opens_it_with_pictures(raw, tmp_path):
@@ -46,8 +49,28 @@ def test_a_missing_part_is_named(raw, tmp_path, monkeypatch):
     folder = tmp_path / "raw"
     write_raw(SyntheticSource(**COUNTS, seed=3, workers=1), folder)
     (folder / "train-00001-of-00003.parquet").unlink()
-    with pytest.raises(PipelineError, match="holds 2 of the 3 train files"):
+    with pytest.raises(PipelineError, match=r"train-00001-of-00003.parquet: source.json names it"):
         read_labels(folder)
+
+
+def test_raw_files_that_are_not_all_there_are_refused_whoever_reads_them(raw, tmp_path, pipeline):
+    write_params(Path("params.yaml"), **{"duplicates: false": "duplicates: true"})
+    folder = Path("data/synthetic/raw")
+    shutil.copytree(raw, folder)
+    (folder / "valid-00000-of-00001.parquet").unlink()
+    for stage in ("stats", "shard"):
+        code, _, err = pipeline(stage)
+        assert code == 1 and err.startswith(f"error: {folder}/valid-00000-of-00001.parquet: source")
+    shutil.copy(raw / "valid-00000-of-00001.parquet", folder / "valid-00000-of-00002.parquet")
+    with pytest.raises(PipelineError, match=r"valid-00000-of-00001.parquet: .* it is missing"):
+        find_duplicates(folder)
+    (folder / "valid-00000-of-00002.parquet").unlink()
+    table = pq.read_table(raw / "valid-00000-of-00001.parquet")
+    pq.write_table(table.slice(0, 9), folder / "valid-00000-of-00001.parquet")
+    (folder / "._train-00000-of-00001.parquet").touch()  # what macOS leaves
+    with pytest.raises(PipelineError, match=r"has 9 rows, source.json says 16"):
+        read_labels(folder)
+    assert not Path("data/stats").exists() and not Path("data/synthetic/shards").exists()
 
 
 def test_an_empty_folder_says_what_to_run(tmp_path):
@@ -56,9 +79,8 @@ def test_an_empty_folder_says_what_to_run(tmp_path):
 
 
 def test_a_missing_column_and_a_broken_file_are_named(raw, tmp_path):
-    for split in ("valid", "test"):
-        name = f"{split}-00000-of-00001.parquet"
-        (tmp_path / name).write_bytes((raw / name).read_bytes())
+    for name in ("valid-00000-of-00001.parquet", "test-00000-of-00001.parquet", "source.json"):
+        shutil.copy(raw / name, tmp_path)
     path = tmp_path / "train-00000-of-00001.parquet"
     pq.write_table(pq.read_table(raw / path.name).drop_columns(["Smiling"]), path)
     with pytest.raises(PipelineError, match="lacks the column Smiling"):

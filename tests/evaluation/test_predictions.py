@@ -85,13 +85,13 @@ def without_metadata(path: Path) -> None:
     ("damage", "sentence"),
     [
         (Path.unlink, "does not exist; run `pipeline evaluate` first."),
-        (lambda path: path.write_bytes(b"PAR1"), "cannot be read as parquet"),
-        (without("Bald"), "was not written by `pipeline evaluate`: it lacks a full column Bald."),
-        (without("Bald_probability"), "it lacks a full column Bald_probability."),
-        (without_metadata, "it lacks metadata 'predictions'."),
+        (lambda path: path.write_bytes(b"PAR1"), "cannot be read (Parquet file size is 4 bytes"),
+        (without("Bald"), "it has no column Bald of type bool); run `pipeline evaluate`."),
+        (without("Bald_probability"), "it has no column Bald_probability of type double"),
+        (without_metadata, "not written by `pipeline evaluate`: its metadata lacks b'predictions'"),
         (with_probability(float("nan")), "Bald_probability of t0 (test) is nan, and"),
         (with_probability(1.5), "Bald_probability of t0 (test) is 1.5, and a probability lies in"),
-        (with_probability(None), "it lacks a full column Bald_probability."),
+        (with_probability(None), "has nulls in Bald_probability"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_one_sentence(found, tmp_path, damage, sentence):

@@ -151,7 +151,7 @@ def test_a_damaged_file_is_a_sentence(repository):
     Path("data/evaluation/metrics.json").write_text('{"accuracy": ')
     code, _, err = repository("compare", "workspace")
     assert code == 1
-    assert err.startswith("error: workspace has a damaged params, metrics or lock file: Expecting")
+    assert err.startswith("error: workspace has a damaged params, metrics or lock file: EOF")
 
 
 def test_without_git_only_the_workspace_can_be_read(pipeline):

@@ -86,10 +86,35 @@ def test_names_that_are_not_utf_8_are_written_out_and_those_of_macos_left_out(tm
         assert list(reader.keys) == [r"sch\udcf6n", "a"]
 
 
+def renamed(shards, folder):
+    """A copy of our tars, without their index and under names that are not ours."""
+    folder.mkdir()
+    for path in shards.glob("*.tar"):
+        shutil.copy(path, folder / f"{path.stem}-x.tar")
+    return folder
+
+
+def test_our_tars_without_their_index_are_refused_for_they_may_be_a_part(shards, tmp_path):
+    """A `shard` of an earlier version that was killed at its end left such a folder."""
+    for kept in (3, 1):
+        folder = tmp_path / str(kept)
+        folder.mkdir()
+        for path in sorted(shards.glob("train-*.tar"))[:kept]:
+            shutil.copy(path, folder)
+        for read in (index_of, lambda folder: ShardReader(folder, "train")):
+            with pytest.raises(PipelineError, match=r"train-000000.tar is of `pipeline shard`, "):
+                read(folder)
+
+
+def test_tars_of_others_may_have_names_like_ours(shards, tmp_path):
+    write_tar(tmp_path / "train-000000.tar", sample("a"))
+    with ShardReader(tmp_path, "train") as reader:
+        assert reader.keys == ["a"]
+
+
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_our_own_tars_without_their_index_give_the_same_batches(shards, tmp_path, split):
-    folder = tmp_path / "tars"
-    shutil.copytree(shards, folder, ignore=shutil.ignore_patterns("index.*", "_info.json"))
+def test_the_same_tars_under_other_names_give_the_same_batches(shards, tmp_path, split):
+    folder = renamed(shards, tmp_path / "tars")
     names = sorted(os.listdir(folder))
     for _ in range(2):  # indexed, then from the cache
         with ShardReader(folder, split) as theirs, ShardReader(shards, split) as ours:
@@ -163,14 +188,16 @@ def test_splits_may_be_folders_and_valid_has_three_names(tmp_path):
 
 
 def test_a_folder_of_tars_is_described_like_our_own(shards, tmp_path):
-    folder = tmp_path / "tars"
-    shutil.copytree(shards, folder, ignore=shutil.ignore_patterns("index.*"))
+    folder = renamed(shards, tmp_path / "tars")
     ours, theirs = index_of(shards), index_of(folder)
     assert ours.model_dump() == json.loads((shards / "index.json").read_text())
     assert (theirs.size, theirs.counts) == (ours.size, ours.counts)
     assert (theirs.source, theirs.licence, theirs.format) == ("foreign", "unknown", None)
     for split, shards_of_split in theirs.shards.items():
-        without_hash = [replace(shard, sha256=None) for shard in ours.shards[split]]
+        without_hash = [
+            replace(shard, name=f"{shard.name[:-4]}-x.tar", sha256=None)
+            for shard in ours.shards[split]
+        ]
         assert shards_of_split == without_hash
     write_tar(folder / "test-9.tar", sample("z"))
     with pytest.raises(PipelineError, match=r"test-9.tar begins with an image of 32 px"):

@@ -9,6 +9,7 @@ import tarfile
 from collections import Counter
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import simplejpeg
 
@@ -37,6 +38,15 @@ def test_an_epoch_holds_every_sample_once_with_its_pixels(shards, threads, batch
                 assert labels.tolist() == json.loads(members[f"{key}.json"])["attributes"]
                 seen.append(key)
     assert len(seen) == 48 and len(set(seen)) == 48
+
+
+def test_an_index_that_lacks_rows_is_refused(shards, tmp_path):
+    folder = tmp_path / "shards"
+    shutil.copytree(shards, folder)
+    table = pq.read_table(folder / "index.parquet")
+    pq.write_table(table.slice(1), folder / "index.parquet")
+    with pytest.raises(PipelineError, match=r"has 47 samples of train, index.json has 48"):
+        ShardReader(folder, "train")
 
 
 def test_labels_and_identities_are_those_of_the_raw_files(raw, shards):
@@ -144,7 +154,7 @@ def test_a_shard_cut_off_is_found_before_the_first_step(copied):
 
 def test_indexes_that_disagree_are_damaged(copied):
     index = json.loads((copied / "index.json").read_text())
-    index["shards"]["train"].pop()
+    index["shards"]["train"][0]["name"] = "train-9.tar"
     (copied / "index.json").write_text(json.dumps(index))
     with pytest.raises(PipelineError, match=r"index.json is damaged .*lacks a shard"):
         ShardReader(copied, "train")

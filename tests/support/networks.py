@@ -19,7 +19,7 @@ SMALL = Architecture(
     64,
     width=256,
     depth=1,
-    options={"depths": (1, 1, 1, 1), "embed_dims": (16, 24, 32, 48), "num_vit": 1, "mlp_ratios": 4},
+    options={"depths": [1, 1, 1, 1], "embed_dims": [16, 24, 32, 48], "num_vit": 1, "mlp_ratios": 4},
 )
 
 NORMALISED = replace(SMALL, mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])

@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -26,11 +27,21 @@ import pyarrow.csv
 from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset.arrow import numbers
 from pipeline.errors import PipelineError
+from pipeline.reading import read_plain
 
 _LABELS = {"-1": -1, "-1.0": -1, "0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1}
 _NO_LABEL = 2
 _BLANKS = " \t\r\v\f"
 _NUMBER = re.compile(r"[+-]?\d+(\.0)?", re.ASCII)
+LARGEST_LIST: Final = 64 << 20
+"""Bytes of an annotation file; CelebA's largest has 26 MB."""
+
+MOST_IMAGES: Final = 1_000_000
+"""Lines of an annotation file; CelebA has 202,599 images."""
+
+LONGEST_LINE: Final = 64 << 10
+"""Bytes."""
+
 _UNNAMED = ("", "Unnamed: 0")
 """What pandas calls a column of row numbers."""
 
@@ -142,7 +153,7 @@ def align(
 def _read_text(path: Path, values: int) -> _Text:
     """Read a file of a file name and `values` values a line."""
     try:
-        data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+        data = read_plain(path, LARGEST_LIST).removeprefix(codecs.BOM_UTF8)
     except OSError as error:
         raise PipelineError(f"{path} cannot be read: {error.strerror}.") from error
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # as Excel and PowerShell save
@@ -151,6 +162,13 @@ def _read_text(path: Path, values: int) -> _Text:
     if nul >= 0:
         line = data.count(b"\n", 0, nul) + 1
         raise PipelineError(f"{path}, line {line}: a NUL byte; the file is damaged, get it again.")
+    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
+    longest = int(np.diff(ends, prepend=-1, append=len(data)).max())
+    if len(ends) > MOST_IMAGES or longest > LONGEST_LINE:
+        raise PipelineError(
+            f"{path} has {len(ends):,} lines, the longest of {longest:,} bytes, and is no list of"
+            " images; get it again."
+        )
     count: int | None = None
     columns: list[str] = []
     delimiter = " "
@@ -161,7 +179,7 @@ def _read_text(path: Path, values: int) -> _Text:
         head = data[start:end]
         delimiter = _delimiter(head, values)
         fields = _fields(head, delimiter)
-        if line == 1 and len(fields) == 1 and re.fullmatch("[0-9]+", fields[0]):
+        if line == 1 and len(fields) == 1 and re.fullmatch("[0-9]{1,18}", fields[0]):
             count = int(fields[0])
         elif fields and "." not in fields[0] and not columns:
             columns = [_printable(field) for field in fields]

@@ -4,16 +4,15 @@ A listed image is the picture of its name, or else the one picture with the same
 wild end in .JPG or .jpeg, or were made PNGs, and their lists still say .jpg.
 """
 
-import lzma
 import os
 import re
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 from pipeline.errors import PipelineError, one_line
+from pipeline.reading import BoundedFile, read_plain
 from pipeline.sources.celeba import LARGEST_IMAGE
 
 PLACES: Final = (
@@ -34,8 +33,14 @@ IN_THE_WILD: Final = "img_celeba"
 _PICTURE: Final = re.compile(r"(?!\._)(.+)\.(jpe?g|png)", re.IGNORECASE)  # ._x.jpg: a Mac's notes
 _PACKED: Final = re.compile(r".+\.(zip|7z(\.0*1)?|rar|tar|tgz|tar\.\w+)", re.IGNORECASE)
 
+LARGEST_DIRECTORY: Final = 32 << 20
+"""Bytes of a zip file's list of members; CelebA's has 16 MB, as objects ten times that."""
+
+_READ: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Methods of packing that unpack no more than is asked for; in Python the others unpack all."""
+
 _METHODS: Final = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
-"""Of zip files; one of them may be missing in this Python."""
+"""The others that zip files know."""
 
 
 class Pictures:
@@ -96,10 +101,12 @@ class ZipPictures(Pictures):
 
     def __init__(self, path: Path) -> None:
         try:
-            self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError) as error:
+            self._zip = zipfile.ZipFile(BoundedFile(path, LARGEST_DIRECTORY))
+        except PipelineError:
+            raise
+        except Exception as error:  # the library reports damage in a dozen classes
             raise PipelineError(
-                f"{path} is not a readable zip file ({error}); get it again."
+                f"{path} is not a readable zip file ({one_line(error)}); get it again."
             ) from error
         self._members: dict[str, zipfile.ZipInfo] = {}
         for info in self._zip.infolist():
@@ -119,17 +126,18 @@ class ZipPictures(Pictures):
                 f"{self.path}: {name} claims {member.file_size:,} bytes, which no image of CelebA"
                 " has; this is not the official archive."
             )
-        try:
-            return self._zip.read(member)
-        except (RuntimeError, NotImplementedError) as error:  # encrypted, or no such method
+        if member.flag_bits & 1 or member.compress_type not in _READ:
             method = _METHODS.get(member.compress_type, member.compress_type)
             reason = "is encrypted" if member.flag_bits & 1 else f"is packed by the method {method}"
             raise PipelineError(
-                f"{self.path}: {name} {reason}, which Python cannot read; unpack it with"
+                f"{self.path}: {name} {reason}, which is not read; unpack it with"
                 f" `7z x {self.path.name}` and move the archive away: the pictures are read from"
                 " the folder img_align_celeba too."
-            ) from error
-        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError) as error:
+            )
+        try:
+            with self._zip.open(member) as file:
+                return file.read(LARGEST_IMAGE)
+        except Exception as error:  # the library reports damage in a dozen classes
             raise PipelineError(
                 f"{self.path}: {name} cannot be read ({one_line(error)}); the archive is damaged,"
                 " get it again."
@@ -145,9 +153,7 @@ class FilePictures(Pictures):
     def read(self, name: str) -> bytes:
         path = self.path / name
         try:
-            if path.stat().st_size > LARGEST_IMAGE:
-                raise PipelineError(f"{path} is larger than any image of CelebA; remove it.")
-            return path.read_bytes()
+            return read_plain(path, LARGEST_IMAGE)
         except OSError as error:
             raise PipelineError(f"{path} cannot be read: {error.strerror}.") from error
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from pipeline.attributes import SPLITS
 from pipeline.dataset.labels import Labels, label_columns
-from pipeline.dataset.raw import IMAGE, ROWS_PER_GROUP, SCHEMA
+from pipeline.dataset.raw import BYTES_PER_GROUP, IMAGE, ROWS_PER_GROUP, SCHEMA
 from pipeline.errors import PipelineError
 from pipeline.sources.celeba import LICENCE
 from pipeline.sources.folder.annotations import align, read_attributes, read_pairs
@@ -113,14 +113,16 @@ class FolderSource:
         }
 
     def batches(self, split: str) -> Iterator[pa.RecordBatch]:
-        """The rows of a split in the order of `list_attr_celeba`, 1,000 at a time."""
+        """The rows of a split in the order of `list_attr_celeba`, up to 1,000 or 32 MB at once."""
         rows = np.flatnonzero(self._split == SPLITS.index(split))
-        for start in range(0, len(rows), ROWS_PER_GROUP):
-            chosen = rows[start : start + ROWS_PER_GROUP]
+        while len(rows):
+            names = self._names.take(pa.array(rows[:ROWS_PER_GROUP])).to_pylist()
+            images = self._image_column(names)
+            chosen, rows = rows[: len(images)], rows[len(images) :]
             celeb_id = self._celeb_id[chosen]
             yield pa.record_batch(
                 [
-                    self._image_column(self._names.take(pa.array(chosen)).to_pylist()),
+                    images,
                     pa.array(celeb_id, mask=celeb_id < 0),
                     *label_columns(self._attributes[chosen]),
                 ],
@@ -128,12 +130,20 @@ class FolderSource:
             )
 
     def _image_column(self, names: list[str]) -> pa.Array:
+        """The images of these names, or of the first ones where they fill a row group."""
         if self._images is None:
             return pa.nulls(len(names), IMAGE)
-        held = [self._images.held[name] for name in names]
+        held: list[str] = []
+        images: list[bytes] = []
+        size = 0
+        for name in names:
+            held.append(self._images.held[name])
+            images.append(self._images.read(held[-1]))
+            size += len(images[-1])
+            if size >= BYTES_PER_GROUP:
+                break
         return pa.StructArray.from_arrays(
-            [pa.array(map(self._images.read, held), pa.binary()), pa.array(held, pa.string())],
-            fields=list(IMAGE),
+            [pa.array(images, pa.binary()), pa.array(held, pa.string())], fields=list(IMAGE)
         )
 
 

@@ -19,8 +19,12 @@ from pipeline.attributes import SPLITS
 from pipeline.errors import PipelineError, one_line
 from pipeline.files import sha256_of, write_json
 from pipeline.progress import Progress
+from pipeline.reading import parse_json, read_plain
 
 FILES_AT_ONCE = 4
+
+LARGEST_FOOTER = 16 << 20
+"""Bytes of a footer that is fetched."""
 
 FOOTER = 1 << 16
 """Bytes at the end of a parquet file in which its footer is looked for first."""
@@ -81,7 +85,7 @@ class Hub:
         kept = self._folder / f"{self._revision}.json"
         if not _COMMIT.fullmatch(self._revision) or not kept.is_file():
             return None
-        return json.loads(kept.read_text(encoding="utf-8"))
+        return parse_json(read_plain(kept))
 
     def _asked_listing(self) -> dict[str, Any]:
         from huggingface_hub import HfApi, constants
@@ -175,7 +179,7 @@ class Hub:
         with self._plain_errors():
             end = self._patiently(lambda: self._range(file, file.bytes - size))
             needed = 8 + int.from_bytes(end[-8:-4], "little")  # the footer, its length, PAR1
-            if end[-4:] == b"PAR1" and size < needed <= file.bytes:
+            if end[-4:] == b"PAR1" and size < needed <= min(file.bytes, LARGEST_FOOTER):
                 end = self._patiently(lambda: self._range(file, file.bytes - needed))
         return end
 
@@ -185,7 +189,12 @@ class Hub:
 
         with self._asked(file, f"bytes={first}-{file.bytes - 1}") as response:
             hf_raise_for_status(response)
-            return response.read() if response.status_code == 206 else b""
+            end, most = b"", file.bytes - first
+            for piece in response.iter_bytes() if response.status_code == 206 else ():
+                end += piece
+                if len(end) > most:  # whoever answers does not end
+                    return b""
+            return end
 
     def _asked(self, file: HubFile, part: str | None) -> Any:
         """The answer to a request for a file, or for a part of it, as a context."""

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from pipeline.attributes import CELEBA_ORDER, SPLITS
 from pipeline.dataset.keys import is_key
+from pipeline.dataset.parquet import LONGEST_TEXT, check_sizes, open_bounded, rows_at_once
 from pipeline.dataset.raw import IMAGE, SCHEMA
 from pipeline.errors import PipelineError, one_line
 from pipeline.sources.celeba import LARGEST_IMAGE, LICENCE
@@ -22,6 +23,9 @@ from pipeline.sources.hub.files import Hub, HubFile
 
 ROWS_PER_BATCH = 100
 READ_BUFFER = 1 << 20
+
+_PATHS = (pa.string(), pa.dictionary(pa.int32(), pa.string()))
+"""Types of the name of an image, as the file has it and as it is read."""
 
 _MAGIC = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"RIFF": ".webp"}
 
@@ -81,18 +85,27 @@ class HubSource:
         for file in self._hub.files[split]:
             row = 0
             for batch in self._read(file, self._columns[file.name], ROWS_PER_BATCH):
-                yield self._converted(batch, f"{self._hub.repo}: {file.name}", row, number)
+                with self._readable(file):
+                    converted = self._converted(
+                        batch, f"{self._hub.repo}: {file.name}", row, number
+                    )
+                yield converted
                 row += len(batch)
                 number += len(batch)
 
     @contextmanager
     def _opened(self, file: HubFile) -> Iterator[pq.ParquetFile]:
+        # Read through a small buffer: row groups of any size pass through little memory.
+        path = self._hub.path(file)
+        with self._readable(file), open_bounded(path, ["image.path"], READ_BUFFER) as parquet:
+            yield parquet
+
+    @contextmanager
+    def _readable(self, file: HubFile) -> Iterator[None]:
+        """One sentence for whatever Arrow finds wrong."""
         try:
-            # Read through a small buffer: row groups of any size pass through little memory.
-            path = self._hub.path(file)
-            with pq.ParquetFile(path, pre_buffer=False, buffer_size=READ_BUFFER) as parquet:
-                yield parquet
-        except (pa.ArrowException, OSError) as error:
+            yield
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise PipelineError(
                 f"{self._hub.repo}: {file.name} is as the Hub has it, but not readable parquet"
                 f" ({one_line(error)}); choose another sources.hub.revision."
@@ -100,7 +113,10 @@ class HubSource:
 
     def _read(self, file: HubFile, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
         with self._opened(file) as parquet:
-            yield from parquet.iter_batches(rows, columns=columns)
+            for group in range(parquet.metadata.num_row_groups):
+                check_sizes(parquet, [group], ["celeb_id", *CELEBA_ORDER])
+                few = rows_at_once(parquet, group, "image", rows)
+                yield from parquet.iter_batches(few, [group], columns)
 
     def _check_columns(self, file: HubFile, end: bytes) -> None:
         """Raise PipelineError for a file whose end tells of missing or odd columns."""
@@ -123,7 +139,7 @@ class HubSource:
         parts = {part.name: part.type for part in image} if pa.types.is_struct(image) else {}
         odd = [] if parts.get("bytes") in (pa.binary(), pa.large_binary()) else ["image"]
         odd += [name for name in CELEBA_ORDER if not _is_label(schema.field(name).type)]
-        optional = ["image.path"] if parts.get("path") == pa.string() else []
+        optional = ["image.path"] if parts.get("path") in _PATHS else []
         if "celeb_id" in schema.names:
             optional.append("celeb_id")
             odd += [] if _is_identity(schema.field("celeb_id").type) else ["celeb_id"]
@@ -143,8 +159,8 @@ class HubSource:
             if "image.path" not in self._columns[file.name]:
                 return False
             for batch in self._read(file, ["image.path"], 10_000):
-                for path in pc.struct_field(batch["image"], "path").to_pylist():
-                    key = _file_name(path or "").partition(".")[0]
+                for path in _names_of(batch):
+                    key = _file_name(path).partition(".")[0]
                     if key in seen or not is_key(key):
                         return False
                     seen.add(key)
@@ -160,7 +176,7 @@ class HubSource:
                     " CelebA has; set sources.hub.repo to another CelebA."
                 )
         if self._keeps_names:
-            names = [_file_name(p) for p in pc.struct_field(batch["image"], "path").to_pylist()]
+            names = [_file_name(path) for path in _names_of(batch)]
         else:
             # Train, valid and test follow each other in CelebA: these are its own numbers too,
             # where the dataset is whole and in order.
@@ -175,6 +191,14 @@ class HubSource:
             ],
             schema=SCHEMA,
         )
+
+
+def _names_of(batch: pa.RecordBatch) -> list[str]:
+    """The names of images as the file has them; too long ones are empty, which no key can be."""
+    paths = pc.struct_field(batch["image"], "path")
+    if (pc.max(pc.binary_length(paths.dictionary)).as_py() or 0) > LONGEST_TEXT:
+        return [""] * len(batch)
+    return [path or "" for path in paths.to_pylist()]
 
 
 def _is_label(kind: pa.DataType) -> bool:

@@ -184,10 +184,10 @@ def damaged_deflate(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (packed_by(9), "000001.jpg is packed by the method Deflate64, which Python cannot read"),
+        (packed_by(9), "000001.jpg is packed by the method Deflate64, which is not read"),
         (packed_by(98), "the method PPMd"),
         (packed_by(44), "the method 44"),
-        (packed_by(99, flags=1), "000001.jpg is encrypted, which Python cannot read"),
+        (packed_by(99, flags=1), "000001.jpg is encrypted, which is not read"),
         (packed_by(9), "unpack it with `7z x img_align_celeba.zip` and move the archive away"),
         (damaged_deflate, "000001.jpg cannot be read (Error -3 while decompressing"),
     ],
