@@ -14,9 +14,13 @@ class PipelineError(Exception):
     """
 
     def __str__(self) -> str:
-        """One line that a terminal only shows: a name in it may come from anybody."""
-        text = super().__str__()
-        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+        """One line that a terminal only shows."""
+        return printable(super().__str__())
+
+
+def printable(text: object) -> str:
+    """What a terminal only shows: names may come from anybody, and steer it by their letters."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
 
 
 def one_line(error: BaseException) -> str:

@@ -10,9 +10,12 @@ import glob
 import hashlib
 import json
 import os
+import re
 import shutil
+import socket
 import stat
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,8 +40,15 @@ def is_remote(path: Path) -> bool:
     return not isinstance(path, os.PathLike)
 
 
+def _own() -> str:
+    """The number of this process, and of its machine or container, where numbers are its own."""
+    space = Path("/proc/self/ns/pid")
+    place = f"{socket.gethostname()} {space.readlink() if space.is_symlink() else ''}"
+    return f"{os.getpid()}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
+
+
 def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+    return path.with_name(f".{path.name}.{_own()}.partial")
 
 
 def is_junk(name: str) -> bool:
@@ -144,7 +154,11 @@ def sole_writer(path: Path) -> Iterator[None]:
     """
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_mount():  # it can be neither renamed nor replaced, and that would show at the end
+        raise PipelineError(f"{path} is where a disk is mounted; mount it at a folder above.")
     lock = FileLock(path.with_name(f".{path.name}.lock"), is_singleton=True)
+    if os.path.lexists(lock.lock_file) and not stat.S_ISREG(os.lstat(lock.lock_file).st_mode):
+        raise PipelineError(f"{lock.lock_file} is in the way of a lock; move it away.")
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -168,10 +182,18 @@ def put_in_place(partial: Path, path: Path) -> None:
     _settle(partial)
     aside = _aside(path)
     if path.exists():
+        _remove(aside)
         os.rename(path, aside)
     os.rename(partial, path)
     _settle(path.parent)
-    shutil.rmtree(aside, ignore_errors=True)
+    _remove(aside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _aside(path: Path) -> Path:
@@ -199,19 +221,27 @@ def _sweep_folders(path: Path) -> None:
     if aside.exists() and not path.exists():
         os.rename(aside, path)
     for left in (aside, *path.parent.glob(f".{glob.escape(path.name)}.*.partial")):
-        shutil.rmtree(left, ignore_errors=True)
+        _remove(left)
 
 
 def _sweep_files(path: Path) -> None:
     """Remove what writers of the file `path` left whose processes are gone."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
-        if _is_left(left.name.removesuffix(".partial").rpartition(".")[2]):
+        if _is_left(left, left.name.removesuffix(".partial").rpartition(".")[2]):
             left.unlink(missing_ok=True)
 
 
-def _is_left(number: str) -> bool:
-    """Whether no process has that number."""
-    return number.isdecimal() and not psutil.pid_exists(int(number))
+def _is_left(path: Path, owner: str) -> bool:
+    """Whether the process is gone that wrote it; of another machine or container, for a day."""
+    number, _, place = owner.partition("-")
+    if not re.fullmatch(r"\d{1,9}", number):
+        return False
+    if place == _own().partition("-")[2]:
+        return not psutil.pid_exists(int(number))
+    try:
+        return path.stat().st_mtime < time.time() - 86_400
+    except FileNotFoundError:  # swept by another
+        return False
 
 
 @contextmanager
@@ -223,9 +253,9 @@ def temporary_files_together() -> Iterator[None]:
     before, variable = tempfile.tempdir, os.environ.get("TMPDIR")
     try:
         for left in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*"):
-            if _is_left(left.name.removeprefix(_TEMPORARY).partition("-")[0]):
+            if _is_left(left, left.name.removeprefix(_TEMPORARY).rpartition("-")[0]):
                 shutil.rmtree(left, ignore_errors=True)
-        folder = tempfile.mkdtemp(prefix=f"{_TEMPORARY}{os.getpid()}-")
+        folder = tempfile.mkdtemp(prefix=f"{_TEMPORARY}{_own()}-")
     except OSError as error:
         raise PipelineError(
             f"No temporary folder can be made ({error.strerror}); make room, or set TMPDIR to a"

@@ -29,6 +29,9 @@ BelowOne = Annotated[float, Field(ge=0, lt=1)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 AboveZero = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Width = Annotated[int, Field(ge=1, le=16384)]
+
 SHAPING: Final = frozenset((
     "act_layer", "attn_drop_rate", "base_width", "bottle_ratio", "cardinality", "channels",
     "class_token", "conv_bias", "conv_mlp", "depth", "depth_mult", "depths", "dims",
@@ -47,6 +50,9 @@ or write files; a recipe or a model.json may come from anybody, so these alone a
 MOST_BLOCKS: Final = 128
 """Of a stage of a network; thousands take minutes to build."""
 
+SMALLEST_PATCH: Final = 4
+"""Pixels; the time that attention takes goes with the fourth power of their number on a side."""
+
 
 def _shaping(options: Any) -> Any:
     for name, value in options.items() if isinstance(options, dict) else ():
@@ -56,6 +62,8 @@ def _shaping(options: Any) -> Any:
         deep = any(isinstance(count, int) and count > MOST_BLOCKS for count in counts)
         if deep and name in ("depth", "depths", "layers"):
             raise ValueError(f"{name} is {value}, and a stage has up to {MOST_BLOCKS} blocks")
+        if name == "patch_size" and isinstance(value, int) and value < SMALLEST_PATCH:
+            raise ValueError(f"{name} is {value}; with less than {SMALLEST_PATCH} it takes hours")
     return options
 
 
@@ -86,7 +94,7 @@ class Synthetic(Section):
     train: Positive
     valid: Positive
     test: Positive
-    seed: Count
+    seed: Seed
 
 
 class Folder(Section):
@@ -141,7 +149,7 @@ class Backbone(Section):
 
 
 class Heads(Section):
-    width: Positive
+    width: Width
     depth: Count
     dropout: BelowOne
 
@@ -178,7 +186,7 @@ class Train(Section):
     ema: BelowOne
     frozen_epochs: Count
     keep: Literal["last", "best"]
-    seed: Count
+    seed: Seed
     device: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal[32, "bf16-mixed", "16-mixed"]
     channels_last: bool
@@ -287,6 +295,9 @@ def changes(old: Path, new: Path) -> dict[str, tuple[Any, Any]]:
 
 
 def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested values by dotted keys. Raises ValueError for a key of more than 200 characters."""
+    if len(prefix) > 200:
+        raise ValueError(f"a key of {len(prefix):,} characters, {prefix[:20]!r} ...")
     if not isinstance(value, dict) or not value:
         return {prefix: value} if prefix else {}
     flat: dict[str, Any] = {}

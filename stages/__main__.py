@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import re
 import signal
 import sys
 from types import FrameType
@@ -10,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, printable
 from pipeline.files import temporary_files_together
 from stages.download import download
 from stages.evaluate import evaluate
@@ -99,6 +100,10 @@ def open_streams() -> None:
     sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8")
 
 
+_NO_MEMORY = re.compile("can't allocate memory|out of memory")
+"""In what torch says then, on a CPU and on a GPU."""
+
+
 def main() -> None:
     """Run the command line; what a user can put right is one sentence and exit code 1."""
     open_streams()
@@ -114,11 +119,16 @@ def main() -> None:
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, MemoryError) or _NO_MEMORY.search(str(error))):
+            raise
+        print("error: There is not memory enough for this network or data.", file=sys.stderr)
+        sys.exit(1)
     except OSError as error:
         if error.errno not in WHAT_TO_DO:
             raise
         name = error.filename2 or error.filename  # of two the one that was written
-        place = f"{name}: " if name else ""
+        place = f"{printable(name)}: " if name else ""
         reason = os.strerror(error.errno)  # Arrow and others add words of their own
         print(f"error: {place}{reason}; {WHAT_TO_DO[error.errno]} and run again.", file=sys.stderr)
         sys.exit(1)

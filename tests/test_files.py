@@ -15,6 +15,7 @@ from upath import UPath
 from pipeline.errors import PipelineError
 from pipeline.files import (
     FULL,
+    _own,
     cache_folder,
     is_remote,
     new_directory,
@@ -162,7 +163,7 @@ def test_what_a_killed_writer_left_is_swept_by_the_next_one(tmp_path):
 
 
 def test_the_file_of_a_writer_that_is_still_there_is_not_swept(tmp_path):
-    theirs = tmp_path / f".a.json.{os.getppid()}.partial"
+    theirs = tmp_path / f".a.json.{_own().replace(str(os.getpid()), str(os.getppid()))}.partial"
     theirs.touch()
     write_json(tmp_path / "a.json", 1)
     assert theirs.exists()
@@ -211,7 +212,7 @@ def test_the_error_of_a_full_disk_names_what_is_written(tmp_path, number):
 def test_temporary_files_lie_in_one_folder_that_goes(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
-    gone = tmp_path / "face-attributes-999999999-x"
+    gone = tmp_path / f"face-attributes-999999999-{_own().partition('-')[2]}-x"
     gone.mkdir()
     with temporary_files_together():
         [folder] = [p for p in tmp_path.iterdir() if p.name != "cache"]
@@ -228,3 +229,47 @@ def test_without_room_for_temporary_files_it_says_what_to_do(pipeline, monkeypat
     monkeypatch.setattr(tempfile, "mkdtemp", refuse)
     code, _, err = pipeline("recipe", "quick")
     assert code == 1 and err.startswith("error: No temporary folder can be made (No space left on")
+
+
+@pytest.mark.parametrize("name", ["9" * 30, "x", "1-other", "", "-"])
+def test_what_another_machine_or_nobody_writes_is_left_for_a_day(tmp_path, name):
+    """Two containers on one disk have processes of the same number."""
+    theirs = tmp_path / f".a.json.{name}.partial"
+    theirs.touch()
+    write_json(tmp_path / "a.json", 1)
+    assert theirs.exists()
+    os.utime(theirs, (0, 0))
+    write_json(tmp_path / "a.json", 1)
+    assert theirs.exists() == (name != "1-other")
+
+
+def test_names_of_anybody_in_tmpdir_stop_no_command(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    (tmp_path / f"face-attributes-{'9' * 30}-x").mkdir()
+    with temporary_files_together():
+        pass
+
+
+def test_a_file_in_the_place_of_a_folder_is_replaced_twice(tmp_path):
+    (tmp_path / "out").touch()
+    (tmp_path / ".out.old").touch()
+    for _ in range(2):
+        with new_directory(tmp_path / "out") as out:
+            (out / "x").touch()
+    assert sorted(p.name for p in tmp_path.iterdir() if p.name != "cache") == ["out"]
+
+
+def test_what_is_in_the_way_of_a_lock_or_a_folder_is_a_sentence(tmp_path, monkeypatch):
+    (tmp_path / ".out.lock").mkdir()
+    with (
+        pytest.raises(PipelineError, match=r"out.lock is in the way of a lock"),
+        sole_writer(tmp_path / "out"),
+    ):
+        pass
+    monkeypatch.setattr(Path, "is_mount", lambda path: path.name == "disk")
+    with (
+        pytest.raises(PipelineError, match=r"is where a disk is mounted"),
+        new_directory(tmp_path / "disk"),
+    ):
+        pass

@@ -17,7 +17,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pipeline.dataset.codec import PNG, BadImage, reason, without_text
+from pipeline.dataset.codec import PNG, BadImage, check_scans, reason, without_text
 from pipeline.dataset.crops import square_crop
 from pipeline.errors import PipelineError
 from pipeline.reading import check_plain
@@ -37,6 +37,9 @@ MEMORY: Final = 320 << 20
 _BYTES_PER_PIXEL: Final = {"JPEG": 6, "PNG": 8, "BMP": 8, "GIF": 8, "TIFF": 8, "PPM": 8}
 """What decoding takes; of the other formats, whose libraries have copies of their own, 24. So a
 JPEG has up to 55 megapixels, as phones have, and a PNG 41."""
+
+MOST_SEGMENTS: Final = 2_000
+"""Of a JPEG before its pixels; a colour profile of 16 MB has 255."""
 
 LARGE: Final = 12_500_000
 """Pixels. Of larger images not each pixel is taken: JPEG can be decoded at a fraction of its size,
@@ -100,11 +103,25 @@ def _memory(file: io.BufferedReader) -> int:
     if head.startswith(PNG):  # whose text and profile may be more than Pillow takes
         width, height = (int.from_bytes(head[at : at + 4], "big") for at in (16, 20))
         return size + _needed("PNG", width, height)
+    _check_segments(file)
     try:
         with Image.open(file, formats=FORMATS) as image:
             return size + _needed(image.format, *image.size)
     except Exception:  # which the decoder will say too
         return size
+
+
+def _check_segments(file: io.BufferedReader) -> None:
+    """Raises BadImage for a JPEG of more than MOST_SEGMENTS; Pillow keeps a copy of each."""
+    place = 2
+    for _ in range(MOST_SEGMENTS):
+        file.seek(place)
+        kind, size = file.read(2), int.from_bytes(file.read(2), "big")
+        if kind[:1] != b"\xff" or kind == b"\xff\xda":  # no JPEG, or its pixels
+            file.seek(0)
+            return
+        place += 2 + size
+    raise BadImage(f"has more than {MOST_SEGMENTS:,} segments")
 
 
 def _needed(kind: str | None, width: int, height: int) -> int:
@@ -113,6 +130,13 @@ def _needed(kind: str | None, width: int, height: int) -> int:
     if need > MEMORY:
         raise BadImage(f"is too large: {width:,} x {height:,} px")
     return need
+
+
+def _check_tiles(image: Image.Image) -> None:
+    """Raises BadImage for a TIFF in tiles that are far larger than the image."""
+    tile = [getattr(image, "tag_v2", {}).get(tag, 0) for tag in (322, 323)]  # width, length
+    if any(not isinstance(side, int) or side > 512 + max(image.size) for side in tile):
+        raise BadImage(f"has tiles of {tile[0]} x {tile[1]} px")
 
 
 def decode_image(data: bytes, size: int = 1024) -> np.ndarray:
@@ -124,6 +148,8 @@ def decode_image(data: bytes, size: int = 1024) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(without_text(data)), formats=FORMATS) as image:
             _needed(image.format, *image.size)
+            _check_tiles(image)
+            check_scans(data)
             large = image.width * image.height > LARGE
             plain = image.format == "JPEG" and image.mode in ("RGB", "L") and not large
             if plain and not _is_turned(image):

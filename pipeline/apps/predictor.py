@@ -122,16 +122,17 @@ def _run(
 ) -> Iterator[tuple[Path, np.ndarray | BadImage]]:
     read = [future.result() for future in futures]
     crops = [crop for crop in read if not isinstance(crop, BadImage)]
-    answers = iter(_checked(predictor.run(np.stack(crops))) if crops else ())
+    answers = iter(_checked(predictor.run(np.stack(crops)), len(crops)) if crops else ())
     for path, crop in zip(paths, read, strict=True):
         yield path, crop if isinstance(crop, BadImage) else next(answers)
 
 
-def _checked(answers: Probabilities) -> Probabilities:
+def _checked(answers: Probabilities, images: int) -> Probabilities:
     """Probabilities. Raises PipelineError where a network of others gives something else."""
-    if answers.shape[1:] != (len(MODEL_ORDER),) or not ((answers >= 0) & (answers <= 1)).all():
-        odd = answers[~((answers >= 0) & (answers <= 1))]  # NaN is neither
-        what = f"{odd.flat[0]}" if odd.size else f"answers of the shape {list(answers.shape)}"
+    numbers = answers.dtype.kind == "f"
+    odd = answers[~((answers >= 0) & (answers <= 1))] if numbers else answers[:0]  # NaN is neither
+    if not numbers or odd.size or answers.shape != (images, len(MODEL_ORDER)):
+        what = f"{odd.flat[0]}" if odd.size else f"{answers.dtype} {list(answers.shape)}"
         raise PipelineError(
             f"The network gives {what}, and each image has {len(MODEL_ORDER)} probabilities in"
             " [0, 1]; export it again, or name another --model."

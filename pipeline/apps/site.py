@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, one_line
 from pipeline.files import (
     cache_folder,
     new_directory,
@@ -20,6 +20,7 @@ from pipeline.files import (
     unfinished_directory,
     write_json,
 )
+from pipeline.reading import parse_json, read_plain
 
 PAGE: Final = Path(__file__).with_name("page")
 
@@ -94,6 +95,8 @@ def build(model: Path, site: Path) -> dict[str, int]:
             raise PipelineError(
                 f"{site / foreign[0]} is not of an earlier site; move it away first."
             )
+        if led := next((name for name in names if not _lies_in(site, name)), None):
+            raise PipelineError(f"{site / led} would lie elsewhere, by a link; remove that first.")
         for name in (START, *(earlier - set(names))):
             (site / name).unlink(missing_ok=True)
         names.sort(key=START.__eq__)
@@ -113,9 +116,12 @@ def read_card(model: Path) -> dict[str, Any]:
         if not needed.is_file():
             raise PipelineError(f"{needed} is missing; run `pipeline export` first.")
     try:
-        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise PipelineError(f"{path} is damaged ({error}); run `pipeline export` again.") from None
+        card = parse_json(read_plain(path))
+        if not isinstance(card, dict) or not isinstance(card.get("licence"), str):
+            raise ValueError("it names no licence")
+    except (ValueError, OSError) as error:
+        reason = one_line(error)
+        raise PipelineError(f"{path} is damaged ({reason}); run `pipeline export` again.") from None
     return card
 
 
@@ -127,15 +133,21 @@ def _files_of(site: Path) -> set[str]:
     if not site.exists() or (site.is_dir() and not any(site.iterdir())):
         return set()
     try:
-        names = json.loads((site / MARKER).read_text(encoding="utf-8"))
-        inside = all(name == (site / name).relative_to(site).as_posix() for name in names)
-        if isinstance(names, list) and inside and not any(".." in Path(n).parts for n in names):
+        names = parse_json(read_plain(site / MARKER))
+        if isinstance(names, list) and all(_lies_in(site, name) for name in names):
             return set(names)
-    except (OSError, ValueError, TypeError):
+    except (PipelineError, OSError, ValueError, TypeError):
         pass
     raise PipelineError(
         f"{site} is not empty and holds no site that {MARKER} describes; choose another folder."
     )
+
+
+def _lies_in(site: Path, name: str) -> bool:
+    """Whether a name of a file leads to it in that folder, by no link and no way round."""
+    path = site / name
+    plain = name == path.relative_to(site).as_posix() and ".." not in path.parts and path != site
+    return plain and path.parent.resolve() == path.parent
 
 
 def _bytes_by_part(site: Path) -> dict[str, int]:

@@ -6,7 +6,7 @@ OpenCV is imported where it is needed: a worker that packs JPEG of full size doe
 import io
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import simplejpeg
@@ -29,6 +29,10 @@ class CropSettings:
 
     format: Literal["jpg", "png", "webp"] = "jpg"
     """JPEG, or one of the lossless: PNG, WebP."""
+
+
+MOST_SCANS: Final = 100
+"""Of a JPEG; progressive ones have about ten."""
 
 
 class BadImage(ValueError):
@@ -60,6 +64,7 @@ def decode_crop(data: bytes, image: np.ndarray) -> None:
     Raises BadImage where the bytes are damaged or the size differs.
     """
     if data.startswith(b"\xff\xd8"):
+        check_scans(data)
         try:
             height, width, *_ = simplejpeg.decode_jpeg_header(data)
             if image.shape[:2] == (height, width):  # the codec fills a part of a larger buffer
@@ -101,6 +106,15 @@ def decode_pixels(data: bytes | memoryview, shape: tuple[int, int]) -> np.ndarra
     if decoded is None or decoded.shape[:2] != shape:
         raise BadImage("is damaged (no image)")
     return decoded[:, :, ::-1]
+
+
+def check_scans(data: bytes | memoryview) -> None:
+    """Raises BadImage for a JPEG of more than MOST_SCANS, each of which is decoded over all of it.
+
+    So a file of 64 MB would take half an hour.
+    """
+    if bytes(data).count(b"\xff\xda") > MOST_SCANS:  # among pixels these two never stand together
+        raise BadImage(f"has more than {MOST_SCANS} scans")
 
 
 def without_text(data: bytes) -> bytes:

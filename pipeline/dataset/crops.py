@@ -8,7 +8,14 @@ one definition.
 import numpy as np
 import simplejpeg
 
-from pipeline.dataset.codec import BadImage, CropSettings, decode_pixels, encode_crop, reason
+from pipeline.dataset.codec import (
+    BadImage,
+    CropSettings,
+    check_scans,
+    decode_pixels,
+    encode_crop,
+    reason,
+)
 
 PORTRAIT = (218, 178)
 """Height and width of an aligned CelebA image, px."""
@@ -41,6 +48,7 @@ def decode_portrait(data: bytes | memoryview, name: str = ".jpg") -> np.ndarray:
     try:
         height, width, *_ = simplejpeg.decode_jpeg_header(data)
         _check_size(height, width)
+        check_scans(data)
         return simplejpeg.decode_jpeg(data, colorspace="RGB")
     except BadImage:
         raise

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field, ValidationError
 
-from pipeline.attributes import MODEL_ORDER
+from pipeline.attributes import MODEL_ORDER, SPLITS
 from pipeline.dataset.arrow import numbers
 from pipeline.dataset.parquet import read_table
 from pipeline.errors import PipelineError, one_line
@@ -127,10 +127,12 @@ def read(path: Path) -> Predictions:
         raise PipelineError(
             f"{path} was not written by `pipeline evaluate`: its metadata {reason}."
         ) from error
-    splits = {
-        split: _split(table.filter(pc.field("split") == split))
-        for split in pc.unique(table["split"]).to_pylist()
-    }
+    named = pc.unique(table["split"]).to_pylist()
+    if odd := [split for split in named if split not in SPLITS]:
+        raise PipelineError(
+            f"{path} has the split {odd[0]!r}, which is none of {', '.join(SPLITS)}."
+        )
+    splits = {split: _split(table.filter(pc.field("split") == split)) for split in named}
     for split, rows in splits.items():
         inside = (rows.probabilities >= 0) & (rows.probabilities <= 1)  # NaN is not
         if not inside.all():

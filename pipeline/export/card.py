@@ -154,13 +154,20 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def _parse(text: str) -> Any:
+    """JSON in the metadata of a file. Raises ValueError, for a long text too: ours have 1 kB."""
+    if len(text) > 64 << 10:
+        raise ValueError(f"{len(text):,} characters")
+    return parse_json(text)
+
+
 def read_thresholds(metadata: Mapping[str, str], where: Path) -> NDArray[np.float64]:
     """The thresholds that a file names, [40] in model order.
 
     Raises PipelineError where they are missing or are none.
     """
     try:
-        thresholds = np.array(parse_json(metadata["thresholds"]), np.float64)
+        thresholds = np.array(_parse(metadata["thresholds"]), np.float64)
         if (
             thresholds.shape == (len(MODEL_ORDER),)
             and ((thresholds >= 0) & (thresholds <= 1)).all()
@@ -176,7 +183,7 @@ def read_thresholds(metadata: Mapping[str, str], where: Path) -> NDArray[np.floa
 def check_attributes(metadata: Mapping[str, str], where: str) -> None:
     """Raise PipelineError unless the file names the 40 attributes in model order."""
     try:
-        named = parse_json(metadata["attributes"])
+        named = _parse(metadata["attributes"])
     except (KeyError, ValueError):
         raise PipelineError(f"{where} does not name its attributes; export it again.") from None
     if named != list(MODEL_ORDER):

@@ -14,6 +14,9 @@ from torch import Tensor
 
 from pipeline.errors import PipelineError
 
+MOST_PADDING: Final = 64
+"""Pixels a side; kernels have up to a dozen."""
+
 
 def _conv(
     x: Tensor,
@@ -166,4 +169,5 @@ def _within_sample(axis: int, x: Tensor) -> int:
 def _padding(pad_type: str, pad: list[int]) -> list[int]:
     """Left, right, top, bottom: the order of torch, from top, bottom, left, right."""
     require(pad_type in ("custom", "valid"), f"an operation has the padding {pad_type}")
+    require(all(0 <= side <= MOST_PADDING for side in pad), f"an operation pads by {pad}")
     return [*pad[2:], *pad[:2]] if pad_type == "custom" else [0] * 4

@@ -22,7 +22,7 @@ from torch import nn
 from pipeline.attributes import MODEL_ORDER, REGIONS
 from pipeline.errors import PipelineError, one_line
 from pipeline.files import new_file, write_json
-from pipeline.params import BackboneName, BackboneOptions, Params
+from pipeline.params import AboveZero, BackboneName, BackboneOptions, Params, Width
 from pipeline.reading import check_plain
 from pipeline.records import Count, Record, read_record
 
@@ -40,19 +40,19 @@ class Architecture:
     image_size: Annotated[int, Field(ge=16, le=1024)]
     """Side of the square input, px."""
 
-    width: Annotated[int, Field(ge=1, le=65536)] = 1024
+    width: Width = 1024
     depth: Annotated[int, Field(ge=0, le=16)] = 2
-    dropout: float = 0.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     options: BackboneOptions = field(default_factory=dict)
     """More arguments for `timm.create_model`, of those that shape a network."""
 
-    drop_path: float = 0.0
+    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Stochastic depth: the rate of the deepest block; it grows from 0 at the first."""
 
-    mean: list[float] | None = None
+    mean: Annotated[list[float], Field(min_length=3, max_length=3)] | None = None
     """Mean of R, G, B that the backbone wants subtracted; None: it takes [0, 1] as it is."""
 
-    std: list[float] | None = None
+    std: Annotated[list[AboveZero], Field(min_length=3, max_length=3)] | None = None
     """Standard deviation of R, G, B to divide by. Given with `mean`, or not at all."""
 
 
@@ -230,11 +230,11 @@ def create_backbone(architecture: Architecture) -> nn.Module:
             if architecture.drop_path:
                 raise
             return timm.create_model(architecture.backbone, **options)  # has no drop-path
-    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+    except Exception as error:  # for odd options timm has a dozen classes
         raise PipelineError(
             f"timm cannot build backbone.name {architecture.backbone!r} with"
             f" {architecture.options or 'no options'} and drop_path {architecture.drop_path:g}"
-            f" at {architecture.image_size} px: {error}."
+            f" at {architecture.image_size} px: {one_line(error)}."
         ) from error
 
 
@@ -252,18 +252,31 @@ def _count_features(backbone: nn.Module, architecture: Architecture) -> int:
     Raises PipelineError where the backbone does not take images of that size.
     """
     backbone.eval()  # leaves batch norms and the random state as they are
+    hooks = [module.register_forward_hook(_check_values) for module in backbone.modules()]
     try:
         with torch.no_grad():
             features = backbone(torch.zeros(1, 3, architecture.image_size, architecture.image_size))
         if features.ndim != 2:
             raise RuntimeError(f"its features have the shape {list(features.shape)}")
-    except RuntimeError as error:
+    except Exception as error:  # for odd options timm has a dozen classes
         raise PipelineError(
             f"backbone.name {architecture.backbone!r} does not work on images of"
             f" {architecture.image_size} px: {error}; choose another shards.size or backbone."
         ) from error
+    finally:
+        for hook in hooks:
+            hook.remove()
     backbone.train()
     return int(features.shape[1])
+
+
+MOST_VALUES: Final = 1 << 24
+"""Numbers that a layer may give for an image; the report's network gives 250,000."""
+
+
+def _check_values(module: nn.Module, inputs: object, output: object) -> None:
+    if isinstance(output, torch.Tensor) and output.numel() > MOST_VALUES:
+        raise ValueError(f"a layer gives {output.numel():,} values an image")
 
 
 def _create_head(features: int, outputs: int, architecture: Architecture) -> nn.Sequential:
@@ -329,13 +342,18 @@ LARGEST_HEADER: Final = 4 << 20
 """Bytes of the names and shapes in a safetensors file; the report's network has 90 kB."""
 
 
-def _check_shapes(path: Path, wanted: dict[str, tuple[int, ...]]) -> None:
-    """Raises ValueError where the weights in `path` are not those of the network, by its header."""
+def check_header(path: Path) -> None:
+    """Raises ValueError for a safetensors file with a vast header, PipelineError for a pipe."""
     check_plain(path)
     with path.open("rb") as start:
         header = int.from_bytes(start.read(8), "little")
     if header > LARGEST_HEADER:
         raise ValueError(f"its header has {header:,} bytes")
+
+
+def _check_shapes(path: Path, wanted: dict[str, tuple[int, ...]]) -> None:
+    """Raises ValueError where the weights in `path` are not those of the network, by its header."""
+    check_header(path)
     with safe_open(path, "pt") as file:
         held = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     for name in sorted(held.keys() | wanted.keys()):

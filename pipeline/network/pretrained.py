@@ -21,6 +21,7 @@ from pipeline.network.model import (
     FaceAttributes,
     InitialWeights,
     backbone_options,
+    check_header,
     pretrained_config,
 )
 
@@ -43,12 +44,13 @@ def initialise(model: FaceAttributes, weights: str | None) -> InitialWeights | N
     path = _fetch(config) if weights == "pretrained" else Path(weights).expanduser()
     source = str(config.hf_hub_id) if weights == "pretrained" else path.name
     try:
+        check_header(path)
         state = load_file(path)
         sha256 = sha256_of(path)
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, ValueError) as error:
         raise PipelineError(
-            f"The weights {source} are no safetensors file that can be read ({error}); set"
-            " backbone.weights to null, pretrained or a safetensors file."
+            f"The weights {source} are no safetensors file that can be read ({one_line(error)});"
+            " set backbone.weights to null, pretrained or a safetensors file."
         ) from error
     load_weights(model, state, source)
     licence = config.license if weights == "pretrained" else None
@@ -68,10 +70,12 @@ def load_weights(model: FaceAttributes, state: dict[str, torch.Tensor], source: 
         c.split(".")[0] for c in ((classifiers,) if isinstance(classifiers, str) else classifiers)
     }
     state = {n: t for n, t in state.items() if n in wanted or n.split(".")[0] not in tops}
-    for name in wanted:
-        if name.endswith("attention_biases") and name in state:
-            state[name] = resample_biases(state[name], wanted[name].shape)
     try:
+        if not state:  # timm would fetch its own then
+            raise ValueError("it holds none for a backbone")
+        for name in wanted:
+            if name.endswith("attention_biases") and name in state:
+                state[name] = resample_biases(state[name], wanted[name].shape)
         # timm renames and resamples only while it fills a network that it creates itself.
         loaded = timm.create_model(
             architecture.backbone,
@@ -79,7 +83,7 @@ def load_weights(model: FaceAttributes, state: dict[str, torch.Tensor], source: 
             pretrained_cfg_overlay={"state_dict": state, "classifier": None},
             **backbone_options(architecture),
         )
-    except (RuntimeError, KeyError, ValueError) as error:
+    except Exception as error:  # timm and torch have a class for each misfit
         raise PipelineError(
             f"The weights {source} do not fit backbone.name {architecture.backbone!r} with"
             f" {architecture.options or 'no options'}: {_misfit(error)}; take other weights, or"

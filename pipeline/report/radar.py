@@ -42,7 +42,7 @@ def draw_radar(
         figure.set_layout_engine("none")
         axes = cast("PolarAxes", figure.add_axes(box, projection="polar"))
         _draw_grid(axes, angles)
-        _write_names(axes, angles, names(rows))
+        _write_names(axes, angles, [name.replace("$", r"\$") for name in names(rows)])
         _bracket_regions(axes, angles, [row["region"] for row in rows])
         _draw_polygon(axes, angles, column(rows, "published"), ORANGE, 0.06, published, "--")
         _draw_polygon(axes, angles, column(rows, "accuracy"), BLUE, 0.16, ours)

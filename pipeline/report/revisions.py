@@ -20,6 +20,9 @@ from pipeline.tables import Row
 
 WORKSPACE: Final = "workspace"
 PARAMS: Final = "params.yaml"
+_NOTHING_RUNS: Final = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+"""Options of git: programs that the settings of a copied repository name stay alone."""
+
 METRICS: Final = "data/evaluation/metrics.json"
 EXPORT: Final = "data/export/metrics.json"
 STATS: Final = "data/stats/stats.json"
@@ -78,7 +81,7 @@ def read_revision(name: str, folder: Path) -> Revision:
         size = int(git(folder, "cat-file", "-s", f"{commit}:./{path}") or 0)
         if size > most:
             raise ValueError(f"{path} has {size:,} bytes")
-        return git(folder, "show", f"{commit}:./{path}") or "" if size else ""
+        return git(folder, "cat-file", "blob", f"{commit}:./{path}") or "" if size else ""
 
     def content(path: str) -> Any:
         return (parse_json if path.endswith(".json") else parse_yaml)(text(path) or "{}")
@@ -142,7 +145,7 @@ def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str] | No
     """Git as it ended; None where there is no git."""
     try:
         return subprocess.run(
-            ["git", "-C", folder, *arguments],
+            ["git", "-C", folder, *_NOTHING_RUNS, *arguments],
             capture_output=True,
             text=True,
             encoding="utf-8",

@@ -59,6 +59,19 @@ _UNPACK = {
 _OUR_NAME = re.compile(r"[a-z]+-\d{6}\.tar")
 _OUR_JSON = re.compile(rb'\{"attributes": \[[^]]*\], "celeb_id": -?\d+, "path": "')
 
+_ODD = (tarfile.TarError, OSError, ValueError, EOFError, OverflowError, RecursionError)
+"""What the library raises for tars that are none."""
+
+
+class _Plain(tarfile.TarInfo):
+    """Without GNU's sparse files, whose maps may be of any length."""
+
+    def _refuse(self, *_: object) -> tarfile.TarInfo:
+        raise tarfile.ReadError("it holds a sparse file; pack it without `--sparse`")
+
+    _proc_sparse = _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse
+
+
 _COMPRESSED = [end for _, _, *ends in _UNPACK.values() for end in ends]
 
 
@@ -157,12 +170,11 @@ def _is_ours(path: Path) -> bool:
     """
     if not _OUR_NAME.fullmatch(path.name):
         return False
-    with suppress(tarfile.TarError, OSError), tarfile.open(path, "r:") as tar:
-        image, text = tar.next(), tar.next()
+    with suppress(*_ODD), BoundedFile(path, LARGEST_HEADER) as file:
+        with tarfile.open(fileobj=file, mode="r:", tarinfo=_Plain) as tar:
+            image, text = tar.next(), tar.next()
         if image and text and text.name.endswith(".json") and not text.mtime:
-            with path.open("rb") as file:
-                file.seek(text.offset_data)
-                return _OUR_JSON.match(file.read(4096)) is not None
+            return _OUR_JSON.match(os.pread(file.fileno(), 4096, text.offset_data)) is not None
     return False
 
 
@@ -232,7 +244,7 @@ def _read_tar(path: Path, name: str, split: str) -> tuple[pa.Table, int]:
             side = _side(os.pread(file.fileno(), size, offset), path, key)
     except PipelineError:
         raise
-    except (tarfile.TarError, OSError, ValueError, EOFError, OverflowError) as error:
+    except _ODD as error:
         raise _unreadable(path, one_line(error)) from error
     samples = [
         Sample(place, key, key, b"", labels[key][1], labels[key][0], None, *images[key])
@@ -262,7 +274,7 @@ def _unreadable(path: Path, reason: str) -> PipelineError:
 def _members(path: Path, file: BoundedFile) -> Iterator[tuple[str, str, int, int]]:
     """Key, kind, offset and size of the files in a tar, all of it to its end mark."""
     there, end = os.fstat(file.fileno()).st_size, 0
-    with tarfile.open(fileobj=file, mode="r:") as tar:
+    with tarfile.open(fileobj=file, mode="r:", tarinfo=_Plain) as tar:
         for member in tar:
             tar.members = []  # type: ignore[attr-defined]  # it would keep them all
             end = member.offset_data

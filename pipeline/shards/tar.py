@@ -48,8 +48,8 @@ class Shard:
         path = PurePosixPath(self.name)
         if path.is_absolute() or ".." in path.parts or "\\" in self.name or path.suffix != ".tar":
             raise ValueError("the name of a shard ends in .tar and stays inside its folder")
-        if self.samples < 0 or self.bytes < 0:
-            raise ValueError("a shard has neither samples nor bytes below 0")
+        if not (0 <= self.samples < 2**63 and 0 <= self.bytes < 2**63):
+            raise ValueError("a shard has neither samples nor bytes below 0, or beyond 64 bits")
 
 
 def header(name: str, size: int) -> bytes:

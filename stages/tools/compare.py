@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipeline.errors import PipelineError, printable
 from stages.layout import EVALUATION, EXPORT, MODEL, PARAMS, STATS
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ def compare(
     import csv
     import sys
 
-    from pipeline.errors import PipelineError
     from pipeline.report.page import Run, is_stale
     from pipeline.report.revisions import read_revision, side_by_side
     from pipeline.tables import cell
@@ -71,12 +71,14 @@ def _print_table(rows: "Rows") -> None:
     ]
     _print_columns([_column(k, [row[k] for row in rows]) for k in first if k not in same])
     if same:
-        print("the same in all:", ", ".join(f"{key} {_shown(first[key])}" for key in same))
+        print(
+            "the same in all:", ", ".join(f"{printable(key)} {_shown(first[key])}" for key in same)
+        )
 
 
 def _column(key: str, values: list[Any]) -> list[str]:
     """The cells from the top down; a heading has one word per line, since screens are narrow."""
-    words = key.replace("_", ".").split(".")
+    words = printable(key).replace("_", ".").split(".")
     return [*words, "-" * max(map(len, words)), *map(_shown, values)]
 
 
@@ -96,4 +98,4 @@ def _shown(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.5g}"
-    return f"{value:,}" if type(value) is int and value > 99_999 else str(value)
+    return f"{value:,}" if type(value) is int and value > 99_999 else printable(value)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, printable
 from stages.layout import EXPORT, MODEL
 
 
@@ -59,7 +59,7 @@ def predict(
     predictor = open_predictor(model or _default_model())
     paths, left_out = find_images(images)
     for line in left_out:
-        print(f"left out: {line}", file=sys.stderr)
+        print(f"left out: {printable(line)}", file=sys.stderr)
     failed = 0
     with ExitStack() as stack:
         if csv is not None:
@@ -72,7 +72,7 @@ def predict(
         for path, answer in predict_files(predictor, paths):
             if isinstance(answer, BadImage):
                 failed += 1
-                print(f"error: {path} {answer}.", file=sys.stderr)
+                print(f"error: {printable(f'{path} {answer}')}.", file=sys.stderr)
                 continue
             held = present(predictor, answer)
             shown = {n: f"{p:.6f}" for n, p in zip(MODEL_ORDER, answer, strict=True)}
@@ -82,7 +82,7 @@ def predict(
                 values = {name: float(text) for name, text in shown.items()}
                 print(json.dumps({"file": str(path), "present": held, "probabilities": values}))
             elif csv is None:
-                print(path, *by_region(held, answer), sep="\n")
+                print(printable(path), *by_region(held, answer), sep="\n")
     if csv is not None and not as_json and not to_stdout:
         print(f"{csv}: {len(paths) - failed:,} images")
     if failed:

@@ -14,7 +14,7 @@ def recipe(
     name: Annotated[str, typer.Argument(help="A file of recipes/, without .yaml.")],
 ) -> None:
     """Put recipes/NAME.yaml in place of params.yaml and print what changed."""
-    from pipeline.errors import PipelineError
+    from pipeline.errors import PipelineError, printable
     from pipeline.files import new_file
     from pipeline.params import changes, load_params
 
@@ -28,5 +28,5 @@ def recipe(
     with new_file(PARAMS) as partial:
         partial.write_bytes(path.read_bytes())
     for key, (before, after) in changed.items():
-        print(f"{key}: {before} -> {after}")
+        print(printable(f"{key}: {before} -> {after}"))
     print(f"{PARAMS} is now {path}; {len(changed)} values changed")

@@ -260,3 +260,21 @@ def test_a_folder_of_another_kind_is_left_alone(
     with pytest.raises(PipelineError, match="choose another folder"):
         site.build(MODEL, out)
     assert (out / "model/model.onnx").read_text() == (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_a_site_whose_links_lead_elsewhere_is_left_alone(
+    pipeline: Pipeline, work: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As somebody else may have made it: what the marker names lies in a home folder."""
+    home, foreign = tmp_path / "home", tmp_path / "site"
+    home.mkdir()
+    (home / "secret.txt").write_text("kept")
+    foreign.mkdir()
+    (foreign / "a").symlink_to(home)
+    (foreign / site.MARKER).write_text(json.dumps(["a/secret.txt"]))
+    with pytest.raises(PipelineError, match=r"holds no site that"):
+        site._files_of(foreign)
+    (foreign / site.MARKER).write_text(json.dumps(["index.html", "."]))
+    with pytest.raises(PipelineError, match=r"holds no site that"):
+        site._files_of(foreign)
+    assert (home / "secret.txt").read_text() == "kept"

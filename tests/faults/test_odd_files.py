@@ -1,9 +1,12 @@
 """Files with one thing in them that nobody would put there by accident: each is one sentence."""
 
 import csv
+import io
 import json
 import os
 import shutil
+import struct
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -13,8 +16,11 @@ import onnx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
+from pipeline.apps.photos import read_crop
 from pipeline.apps.predictor import open_predictor, predict_files
+from pipeline.dataset.codec import BadImage, decode_crop
 from pipeline.errors import PipelineError
 from pipeline.export import to_coreml
 from pipeline.files import write_csv
@@ -22,6 +28,7 @@ from pipeline.shards.foreign import index_of
 from pipeline.shards.read import ShardReader
 from pipeline.sources.folder.source import FolderSource
 from tests.support.damage import edit, faults_of, members_of, pack
+from tests.support.networks import pictures
 from tests.support.project import write_params
 
 pytest_plugins = ("tests.support.packages",)
@@ -103,6 +110,95 @@ def test_a_zip_by_a_method_with_errors_of_its_own_is_refused_by_name(celeba):
             archive.writestr(name, data)
     with pytest.raises(PipelineError, match=r"is packed by the method LZMA, .* unpack it with `7z"):
         next(FolderSource(celeba).batches("train"))
+
+
+def test_a_jpeg_of_thousands_of_scans_is_not_decoded(tmp_path, onnx_file):
+    """64 MB of scans of 78 bytes would take half an hour."""
+    picture = Image.fromarray(pictures(1, 96)[0])
+    picture.save(tmp_path / "a.jpg", progressive=True)
+    data = (tmp_path / "a.jpg").read_bytes()
+    last = data.rindex(b"\xff\xda")
+    (tmp_path / "a.jpg").write_bytes(data[:last] + data[last:-2] * 200 + data[-2:])
+    [(_, answer)] = predict_files(open_predictor(onnx_file), [tmp_path / "a.jpg"])
+    assert str(answer) == "has more than 100 scans"
+    with pytest.raises(BadImage, match=r"has more than 100 scans"):
+        decode_crop((tmp_path / "a.jpg").read_bytes(), np.zeros((96, 96, 3), np.uint8))
+
+
+def test_a_jpeg_of_thousands_of_segments_is_not_opened(tmp_path):
+    Image.fromarray(pictures(1, 96)[0]).save(tmp_path / "a.jpg")
+    data = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(data[:2] + b"\xff\xe1\0\2" * 3000 + data[2:])
+    with pytest.raises(BadImage, match=r"has more than 2,000 segments"):
+        read_crop(tmp_path / "a.jpg", 64)
+    (tmp_path / "a.jpg").write_bytes(data[:2] + b"\xff\xe1\0\2" * 300 + data[2:])
+    assert read_crop(tmp_path / "a.jpg", 64).shape == (64, 64, 3)
+
+
+def test_a_tiff_with_a_tile_far_larger_than_it_is_refused(tmp_path):
+    tags = {
+        256: 64, 257: 64, 258: 8, 259: 8, 262: 1, 277: 1, 322: 32768, 323: 32768, 324: 200, 325: 9
+    }  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    head = struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries
+    (tmp_path / "a.tif").write_bytes(head.ljust(300, b"\0"))
+    with pytest.raises(BadImage, match=r"has tiles of 32768 x 32768 px"):
+        read_crop(tmp_path / "a.tif", 64)
+
+
+# Tars of others
+
+
+def test_a_sparse_member_and_chained_headers_are_refused(tmp_path):
+    sparse = tarfile.TarInfo("a.jpg")
+    sparse.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}
+    sparse.size = 512
+    with tarfile.open(tmp_path / "train-0.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(sparse, io.BytesIO(b"1\n0\n512\n".ljust(512, b"\0")))
+    with pytest.raises(PipelineError, match=r"it holds a sparse file"):
+        index_of(tmp_path)
+    longer = tarfile.TarInfo("././@LongLink")
+    longer.type, longer.size = tarfile.GNUTYPE_LONGNAME, 2
+    chained = (longer.tobuf(tarfile.GNU_FORMAT) + b"a\0".ljust(512, b"\0")) * 3000
+    (tmp_path / "train-0.tar").write_bytes(chained + bytes(1024))
+    with pytest.raises(PipelineError, match=r"train-0.tar cannot be read"):
+        index_of(tmp_path)
+
+
+def test_a_pipe_with_a_name_of_ours_is_waited_for_by_nobody(tmp_path):
+    os.mkfifo(tmp_path / "test-000000.tar")
+    with pytest.raises(PipelineError):
+        ShardReader(tmp_path, "test")
+
+
+# What a terminal shows
+
+
+def test_no_name_steers_a_terminal(pipeline, onnx_file, faces):
+    odd = Path("a\x1b]0;x\x07\x1b[2J.jpg")
+    shutil.copy(faces, odd)
+    Path("b\x1b[2J.jpg").write_bytes(b"no picture")
+    code, out, err = pipeline("predict", ".", "--model", str(onnx_file))
+    assert code == 1 and "\x1b" not in out + err and "\\x1b[2J.jpg" in out and "\\x1b" in err
+
+
+def test_no_metric_steers_a_terminal(pipeline):
+    write_params(Path("params.yaml"))
+    Path("data/evaluation").mkdir(parents=True)
+    metrics = {"a\x1b[2J": "\x1b]0;x\x07"}
+    Path("data/evaluation/metrics.json").write_text(json.dumps(metrics))
+    code, out, err = pipeline("compare", "workspace")
+    assert code == 0 and "\x1b" not in out + err and "\\x1b" in out
+
+
+def test_long_keys_of_metrics_are_refused(pipeline):
+    """Each of 7,000 values would repeat the key of 200 kB above it: 8 GB."""
+    write_params(Path("params.yaml"))
+    Path("data/evaluation").mkdir(parents=True)
+    metrics = {"k" * 200_000: {str(n): n for n in range(7000)}}
+    Path("data/evaluation/metrics.json").write_text(json.dumps(metrics))
+    code, _, err = pipeline("compare", "workspace")
+    assert code == 1 and "a key of 200,000 characters" in err
 
 
 # Pipes, which nobody ends
@@ -191,6 +287,54 @@ def test_what_is_no_probability_decides_nothing(onnx_file, faces, tmp_path, valu
     onnx.save(model, tmp_path / "x.onnx")
     with pytest.raises(PipelineError, match=rf"The network gives {value}, and each image has"):
         list(predict_files(open_predictor(tmp_path / "x.onnx"), [faces]))
+
+
+def node(kind: str, inputs: list[str], outputs: list[str], **values: object) -> onnx.NodeProto:
+    return onnx.helper.make_node(kind, inputs, outputs, **values)
+
+
+def endless() -> list[onnx.NodeProto]:
+    """A loop that runs 2**62 times."""
+    kind = onnx.TensorProto.BOOL
+    body = onnx.helper.make_graph(
+        [node("Identity", ["go"], ["on"])], "body",
+        [onnx.helper.make_tensor_value_info("n", onnx.TensorProto.INT64, []),
+         onnx.helper.make_tensor_value_info("go", kind, [])],
+        [onnx.helper.make_tensor_value_info("on", kind, [])],
+    )  # fmt: skip
+    often = onnx.helper.make_tensor("t", onnx.TensorProto.INT64, [], [2**62])
+    return [
+        node("Constant", [], ["often"], value=often),
+        node("Constant", [], ["yes"], value=onnx.helper.make_tensor("y", kind, [], [True])),
+        node("Loop", ["often", "yes"], [], body=body),
+    ]
+
+
+def texts() -> list[onnx.NodeProto]:
+    """What no cap on memory counts."""
+    return [node("Constant", [], ["text"], value_string="x" * 1000)]
+
+
+def as_texts() -> list[onnx.NodeProto]:
+    return [node("Cast", ["image"], ["text"], to=onnx.TensorProto.STRING)]
+
+
+@pytest.mark.parametrize("nodes", [endless, texts, as_texts])
+def test_operations_that_no_network_of_pictures_has_are_refused(onnx_file, tmp_path, nodes):
+    model = onnx.load(onnx_file)
+    model.graph.node.extend(nodes())
+    onnx.save(model, tmp_path / "x.onnx")
+    with pytest.raises(PipelineError, match=r"x.onnx is no ONNX file that can be run \(it"):
+        open_predictor(tmp_path / "x.onnx")
+
+
+def test_long_metadata_are_not_read(onnx_file, tmp_path):
+    model = onnx.load(onnx_file)
+    [names] = [entry for entry in model.metadata_props if entry.key == "attributes"]
+    names.value = "[" + "[]," * 100_000 + "[]]"
+    onnx.save(model, tmp_path / "x.onnx")
+    with pytest.raises(PipelineError, match=r"x.onnx does not name its attributes"):
+        open_predictor(tmp_path / "x.onnx")
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A command that is killed, or told to end, leaves no process behind."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -12,6 +11,7 @@ import psutil
 import pytest
 
 from pipeline.engines import available_cpus
+from pipeline.files import _own
 from tests.support.project import ROOT, environment, write_params
 
 PATIENCE = 30.0
@@ -82,7 +82,7 @@ def test_what_a_killed_demo_left_in_tmpdir_is_swept(tmp_path):
     demo.wait()
     demo.stdout.close()
     assert folder.parent == tmp_path / "tmp" and any(folder.iterdir())
-    another = tempfile.mkdtemp(prefix=f"face-attributes-{os.getpid()}-", dir=tmp_path / "tmp")
+    another = tempfile.mkdtemp(prefix=f"face-attributes-{_own()}-", dir=tmp_path / "tmp")
     (tmp_path / "recipes").mkdir()
     shutil.copy(tmp_path / "params.yaml", tmp_path / "recipes/same.yaml")
     assert start("recipe", "same", folder=tmp_path, TMPDIR=str(tmp_path / "tmp")).wait() == 0

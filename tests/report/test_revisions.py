@@ -6,11 +6,13 @@ import io
 import json
 import os
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline.report import revisions
 from pipeline.report.revisions import read_revision
 from tests.support.project import ROOT
 
@@ -184,3 +186,12 @@ def test_a_page_of_another_run_is_said(repository):
     assert (code, err) == (
         0, f"{page} shows another run than the workspace; run `pipeline report`.\n",
     )  # fmt: skip
+
+
+def test_programs_that_a_copied_repository_names_are_not_run(tmp_path):
+    """Its .git/config is somebody else's; `git status` would run its fsmonitor."""
+    run = partial(subprocess.run, cwd=tmp_path, check=True)
+    run(["git", "init", "-q"])
+    run(["git", "config", "core.fsmonitor", f"touch {tmp_path / 'ran'}; false"])
+    assert revisions.git(tmp_path, "status", "--porcelain") is not None
+    assert not (tmp_path / "ran").exists()

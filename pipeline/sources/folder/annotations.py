@@ -33,7 +33,7 @@ _LABELS = {"-1": -1, "-1.0": -1, "0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1,
 _NO_LABEL = 2
 _BLANKS = " \t\r\v\f"
 _NUMBER = re.compile(r"[+-]?\d+(\.0)?", re.ASCII)
-LARGEST_LIST: Final = 64 << 20
+LARGEST_LIST: Final = 48 << 20
 """Bytes of an annotation file; CelebA's largest has 26 MB."""
 
 MOST_IMAGES: Final = 1_000_000

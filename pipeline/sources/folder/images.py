@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from pipeline.errors import PipelineError, one_line
+from pipeline.errors import PipelineError, one_line, printable
 from pipeline.reading import BoundedFile, read_plain
 from pipeline.sources.celeba import LARGEST_IMAGE
 
@@ -91,7 +91,11 @@ class Pictures:
         further = len(self.names) - len(self.held)
         return (
             f"{len(self.held):,} pictures in {self.path}"
-            + (f", {len(renamed):,} with another ending ({renamed[0][1]})" if renamed else "")
+            + (
+                f", {len(renamed):,} with another ending ({printable(renamed[0][1])})"
+                if renamed
+                else ""
+            )
             + (f", and {further:,} that are not listed" if further else "")
         )
 
