@@ -72,7 +72,12 @@ def open_pool(workers: int, engine: Engine = "processes") -> Iterator[Executor]:
             ' script that calls this lacks `if __name__ == "__main__":`, which workers need.'
         ) from error
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        try:
+            pool.shutdown(wait=True, cancel_futures=True)
+        except RuntimeError:  # told to end (SIGTERM) while the pool started its own thread
+            for worker in multiprocessing.active_children():
+                worker.kill()
+                worker.join()
 
 
 def _start_worker() -> None:

@@ -64,6 +64,18 @@ def test_a_worker_that_was_killed_is_one_sentence():
     assert multiprocessing.active_children() == []
 
 
+def test_told_to_end_while_the_pool_starts_it_ends_with_that_code(monkeypatch):
+    """Python then says that it cannot join a thread, in place of the exit."""
+
+    def told(_: object) -> None:
+        raise SystemExit(129)
+
+    monkeypatch.setattr("concurrent.futures.process._ExecutorManagerThread.start", told)
+    with pytest.raises(SystemExit) as ended:
+        list(run(math.factorial, [1, 2], "processes", 2))
+    assert ended.value.code == 129 and multiprocessing.active_children() == []
+
+
 def wait(_: int) -> None:
     os.write(1, b"at work\n")  # at once: two write
     signal.pause()
