@@ -48,8 +48,8 @@ lock: $(INSTALLED)  ## Pin by hash what is asked for, versions kept; NEWER=--upg
 	$(BIN)/uv pip compile pyproject.toml --quiet --extra ray --extra dev --output-file requirements.txt \
 		--universal --python-version 3.11 --generate-hashes --no-annotate \
 		--custom-compile-command 'make lock' $(NEWER)
-	cd pipeline/apps/page && npm install --package-lock-only --omit-lockfile-registry-resolved \
-		--ignore-scripts --no-audit --no-fund --no-update-notifier
+	cd pipeline/apps/page && wanted=onnxruntime-web@$$(npm pkg get dependencies.onnxruntime-web | tr -d '"') \
+		&& npm pkg set integrity=$$(npm view $$wanted dist.integrity)
 
 clean:  ## Remove the environment and caches; data/ and .dvc/cache stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -122,7 +122,11 @@ def main() -> None:
     except (MemoryError, RuntimeError) as error:
         if not (isinstance(error, MemoryError) or _NO_MEMORY.search(str(error))):
             raise
-        print("error: There is not memory enough for this network or data.", file=sys.stderr)
+        print(
+            "error: There is not enough memory; take a smaller backbone, heads.width or"
+            " train.batch_size.",
+            file=sys.stderr,
+        )
         sys.exit(1)
     except OSError as error:
         if error.errno not in WHAT_TO_DO:

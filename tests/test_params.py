@@ -71,6 +71,8 @@ def test_the_best_recipe_has_fewer_parameters_than_the_report():
             "precision: float32\n  variants: [int8]",
             "export: variants are made from float16, and precision is float32",
         ),
+        ("width: 1024", "width: 1000000000000", "heads.width is 1000000000000 and should be less"),
+        ("seed: 1", f"seed: {2**64}", f"seed is {2**64} and should be less than"),
         ("width: 1024", "width: 0", "heads.width is 0 and should be greater than or equal to 1"),
         ("width: 1024", "width: null", "heads.width is None"),
         (

@@ -1,7 +1,7 @@
 """Serves a built site to browsers, here or in the same network, over HTTP or HTTPS.
 
-Others in the network may ask too: who says nothing is hung up on, and who asks under another name
-than the server's own is refused, for a page of somebody else may have that name (DNS rebinding).
+Anybody in the network may connect. Silent connections are closed, and requests for another name
+than the server's own are refused: a site of somebody else could lead its name here (DNS rebinding).
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from pipeline.apps.site import HEADERS
 from pipeline.errors import PipelineError
 
 MOST_CONNECTIONS: Final = 64
-"""Each has a thread; for a new one the oldest is hung up."""
+"""Each has a thread; for one more the oldest is closed."""
 
 LONGEST_SILENCE: Final = 20
 """Seconds that a connection may say nothing."""

@@ -111,9 +111,12 @@ def decode_pixels(data: bytes | memoryview, shape: tuple[int, int]) -> np.ndarra
 def check_scans(data: bytes | memoryview) -> None:
     """Raises BadImage for a JPEG of more than MOST_SCANS, each of which is decoded over all of it.
 
-    So a file of 64 MB would take half an hour.
+    So a file of 64 MB would take half an hour. One of 64 kB has no room for many, and is most often
+    a crop, of which thousands are decoded a second: it is not looked at.
     """
-    if bytes(data).count(b"\xff\xda") > MOST_SCANS:  # among pixels these two never stand together
+    if (
+        len(data) > 64 << 10 and bytes(data).count(b"\xff\xda") > MOST_SCANS
+    ):  # among pixels these two never stand together
         raise BadImage(f"has more than {MOST_SCANS} scans")
 
 

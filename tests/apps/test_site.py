@@ -93,19 +93,18 @@ def test_npm_that_is_missing_or_cut_off_is_one_sentence(
     ["global=true", "location=global", "dry_run=true", "package_lock_only=true", "prefix=/none",
      "workspaces=true", "workspace=other", "loglevel=silent", "install_strategy=nested"],
 )  # fmt: skip
-def test_npm_installs_whatever_its_settings_for_others_are(
+def test_npm_fetches_whatever_its_settings_for_others_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
 ) -> None:
     name, _, value = setting.partition("=")
     monkeypatch.setenv(f"npm_config_{name}", value)
-    page = package_of(tmp_path, {"package.json": '{"name": "onnxruntime-web", "version": "1.0.0"}'})
-    monkeypatch.setattr(site, "PAGE", page)
+    version, integrity = packed(tmp_path)
     (work := tmp_path / "work").mkdir()
-    site._npm_install(work)
-    assert (work / "node_modules/onnxruntime-web/package.json").is_file()
+    with tarfile.open(site._npm_fetch(work, version, integrity)) as tar:
+        assert tar.getnames() == ["package", "package/package.json"]
 
 
-def test_an_npm_that_installs_nothing_is_one_sentence(
+def test_an_npm_that_writes_nothing_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     npm = tmp_path / "npm"
@@ -113,50 +112,34 @@ def test_an_npm_that_installs_nothing_is_one_sentence(
     npm.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(PipelineError, match=r"npm says that it is done, yet onnxruntime-web"):
-        site._npm_install(tmp_path)
+        site._npm_fetch(tmp_path, "1.0.0", "sha512-")
 
 
-def package_of(folder: Path, files: dict[str, str]) -> Path:
-    """A page whose package.json asks for a package of these files, here and not in the network."""
-    for name, text in files.items():
-        (folder / "package" / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / "package" / name).write_text(text)
+def packed(folder: Path, more: str = "") -> tuple[str, str]:
+    """A package here and not in the network: where it is, in place of a version, and its hash."""
+    (folder / "package").mkdir(exist_ok=True)
+    content = {"name": "onnxruntime-web", "version": "1.0.0", "description": more}
+    (folder / "package/package.json").write_text(json.dumps(content))
     with tarfile.open(folder / "package.tgz", "w:gz") as tar:
         tar.add(folder / "package", "package")
-    (folder / "page").mkdir()
-    place = f"file:{folder / 'package.tgz'}"
     digest = base64.b64encode(hashlib.sha512((folder / "package.tgz").read_bytes()).digest())
-    wanted = {"dependencies": {"onnxruntime-web": place}}
-    locked = {"version": "1.0.0", "resolved": place, "integrity": f"sha512-{digest.decode()}"}
-    packages = {"": wanted, "node_modules/onnxruntime-web": locked}
-    lock = {"lockfileVersion": 3, "requires": True, "packages": packages}
-    (folder / "page/package.json").write_text(json.dumps(wanted))
-    (folder / "page/package-lock.json").write_text(json.dumps(lock))
-    return folder / "page"
+    return f"file:{folder / 'package.tgz'}", f"sha512-{digest.decode()}"
 
 
 @pytest.mark.skipif(not shutil.which("npm"), reason="needs npm")
-def test_a_package_with_another_hash_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    page = package_of(tmp_path, {"package.json": '{"name": "onnxruntime-web", "version": "1.0.0"}'})
-    monkeypatch.setattr(site, "PAGE", page)
-    (tmp_path / "package/more.js").write_text("evil()")
-    with tarfile.open(tmp_path / "package.tgz", "w:gz") as tar:
-        tar.add(tmp_path / "package", "package")
+def test_a_package_with_another_hash_is_refused(tmp_path: Path) -> None:
+    version, integrity = packed(tmp_path)
+    packed(tmp_path, more="evil()")
     (work := tmp_path / "work").mkdir()
-    with pytest.raises(PipelineError, match=r"npm cannot fetch onnxruntime-web \(code EINTEGRITY"):
-        site._npm_install(work)
-    assert not (work / "node_modules/onnxruntime-web").exists()
+    with pytest.raises(PipelineError, match=r"npm brings another onnxruntime-web .* is pinned"):
+        site._npm_fetch(work, version, integrity)
 
 
-def test_every_package_of_npm_is_pinned_by_hash_and_by_no_address() -> None:
-    text = (site.PAGE / "package-lock.json").read_text(encoding="utf-8")
-    project, *packages = json.loads(text)["packages"].values()
-    asked = json.loads((site.PAGE / "package.json").read_text(encoding="utf-8"))["dependencies"]
-    assert project["dependencies"] == asked  # what `npm ci` demands, too
-    assert packages and all(package["integrity"].startswith("sha512-") for package in packages)
-    assert "://" not in text
+def test_the_one_package_of_npm_is_pinned_by_hash_and_by_no_address() -> None:
+    text = (site.PAGE / "package.json").read_text(encoding="utf-8")
+    page = json.loads(text)
+    assert list(page["dependencies"]) == ["onnxruntime-web"] and "://" not in text
+    assert len(base64.b64decode(page["integrity"].removeprefix("sha512-"), validate=True)) == 64
 
 
 def test_the_static_site(

@@ -77,6 +77,15 @@ def with_probability(value: float | None):
     return change
 
 
+def with_split(name: str):
+    def change(path: Path) -> None:
+        table = pq.read_table(path)
+        names = pa.array([name, *table["split"].to_pylist()[1:]])
+        pq.write_table(table.set_column(table.column_names.index("split"), "split", names), path)
+
+    return change
+
+
 def without_metadata(path: Path) -> None:
     pq.write_table(pq.read_table(path).replace_schema_metadata(None), path)
 
@@ -91,6 +100,7 @@ def without_metadata(path: Path) -> None:
         (without_metadata, "not written by `pipeline evaluate`: its metadata lacks b'predictions'"),
         (with_probability(float("nan")), "Bald_probability of t0 (test) is nan, and"),
         (with_probability(1.5), "Bald_probability of t0 (test) is 1.5, and a probability lies in"),
+        (with_split("s1"), "has the split 's1', which is none of train, valid, test"),
         (with_probability(None), "has nulls in Bald_probability"),
     ],
 )

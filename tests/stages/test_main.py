@@ -123,6 +123,19 @@ def test_what_the_system_refuses_is_said_with_a_way_out(pipeline, monkeypatch):
         assert pipeline() == (1, "", f"error: data/x: {reason}; {advice} and run again.\n")
 
 
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RuntimeError("[...] DefaultCPUAllocator: can't allocate memory: [...]")],
+)
+def test_too_little_memory_is_said_with_a_way_out(pipeline, monkeypatch, error):
+    def refuse() -> None:
+        raise error
+
+    monkeypatch.setattr("stages.__main__.app", refuse)
+    code, out, err = pipeline()
+    assert (code, out) == (1, "") and err.startswith("error: There is not enough memory; take")
+
+
 @pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_stop_nothing_and_nothing_goes_astray(raw, tmp_path, closed):
     """As a service or a scheduler starts programs."""
