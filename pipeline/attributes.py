@@ -1,107 +1,164 @@
-"""The 40 attributes of CelebA, the seven face regions, and the two orders they come in.
+"""Attribute sets: what a network is to name, in which regions of the face, and in which two orders.
 
-*CelebA order* is that of `list_attr_celeba.txt` (alphabetical); raw parquet, shards and
-statistics use it. *Model order* groups the attributes by the region whose head predicts
-them; logits, predictions and the exported model use it. Labels cross from one to the other where
-they are read: columns are taken from a table by name, in the order that is asked for.
+A set is a YAML file. *Dataset order* is the order of its `attributes`; labels, statistics and
+shards have it. *Model order* goes region by region, a head each; logits, predictions and exported
+files have it. Labels cross from one to the other where they are read: columns are taken by name.
 """
 
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Final, Self
 
-CELEBA_ORDER: Final[tuple[str, ...]] = (
-    "5_o_Clock_Shadow",
-    "Arched_Eyebrows",
-    "Attractive",
-    "Bags_Under_Eyes",
-    "Bald",
-    "Bangs",
-    "Big_Lips",
-    "Big_Nose",
-    "Black_Hair",
-    "Blond_Hair",
-    "Blurry",
-    "Brown_Hair",
-    "Bushy_Eyebrows",
-    "Chubby",
-    "Double_Chin",
-    "Eyeglasses",
-    "Goatee",
-    "Gray_Hair",
-    "Heavy_Makeup",
-    "High_Cheekbones",
-    "Male",
-    "Mouth_Slightly_Open",
-    "Mustache",
-    "Narrow_Eyes",
-    "No_Beard",
-    "Oval_Face",
-    "Pale_Skin",
-    "Pointy_Nose",
-    "Receding_Hairline",
-    "Rosy_Cheeks",
-    "Sideburns",
-    "Smiling",
-    "Straight_Hair",
-    "Wavy_Hair",
-    "Wearing_Earrings",
-    "Wearing_Hat",
-    "Wearing_Lipstick",
-    "Wearing_Necklace",
-    "Wearing_Necktie",
-    "Young",
-)
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-REGIONS: Final[dict[str, tuple[str, ...]]] = {
-    "whole_face": (
-        "Attractive",
-        "Blurry",
-        "Chubby",
-        "Heavy_Makeup",
-        "Male",
-        "Oval_Face",
-        "Pale_Skin",
-        "Smiling",
-        "Young",
-    ),
-    "hair": (
-        "Bald",
-        "Bangs",
-        "Black_Hair",
-        "Blond_Hair",
-        "Brown_Hair",
-        "Gray_Hair",
-        "Receding_Hairline",
-        "Straight_Hair",
-        "Wavy_Hair",
-        "Wearing_Hat",
-    ),
-    "eyes": (
-        "Arched_Eyebrows",
-        "Bags_Under_Eyes",
-        "Bushy_Eyebrows",
-        "Eyeglasses",
-        "Narrow_Eyes",
-    ),
-    "nose": ("Big_Nose", "Pointy_Nose"),
-    "lips_and_chin": (
-        "5_o_Clock_Shadow",
-        "Big_Lips",
-        "Double_Chin",
-        "Goatee",
-        "Mouth_Slightly_Open",
-        "Mustache",
-        "No_Beard",
-        "Sideburns",
-        "Wearing_Lipstick",
-    ),
-    "cheeks_and_ears": ("High_Cheekbones", "Rosy_Cheeks", "Wearing_Earrings"),
-    "neck": ("Wearing_Necklace", "Wearing_Necktie"),
-}
-"""Region -> its attributes, in model order. One head a region."""
-
-MODEL_ORDER: Final[tuple[str, ...]] = tuple(a for names in REGIONS.values() for a in names)
-
-REGION_OF: Final[dict[str, str]] = {a: r for r, names in REGIONS.items() for a in names}
+from pipeline.errors import PipelineError, one_line
+from pipeline.reading import LARGEST_YAML, parse_yaml, read_plain
 
 SPLITS: Final[tuple[str, ...]] = ("train", "valid", "test")
 """In the order of CelebA's partition codes 0, 1, 2."""
+
+SETS: Final = Path(__file__).parent / "sets"
+"""Where the sets lie that come with the project."""
+
+MOST_ATTRIBUTES: Final = 1_000
+"""Of a set, and of the labels of a dataset."""
+
+RESERVED: Final = frozenset((
+    "image", "celeb_id", "origin", "size", "split", "key", "shard", "offset", "length", "crc32",
+    "file", "path", "and", "or", "not", "is", "in", "null", "true", "false",
+))  # fmt: skip
+"""Names that no attribute can have: other columns of our tables, and words of `data.where`."""
+
+AttributeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,64}$")]
+RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+Sentence = Annotated[str, StringConstraints(min_length=1, max_length=400)]
+
+
+class AttributeSet(BaseModel):
+    """What a set's file holds. Every attribute is in one region, and regions have attributes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]{0,63}$")]
+    licence: Sentence
+    """Of the labels and pictures that the set describes."""
+
+    source: Sentence
+    """Who defined it, and where."""
+
+    attributes: Annotated[
+        dict[AttributeName, Sentence | None], Field(min_length=1, max_length=MOST_ATTRIBUTES)
+    ]
+    """In dataset order; each may have a sentence that says when it holds."""
+
+    regions: dict[RegionName, Annotated[list[AttributeName], Field(min_length=1)]]
+    """In model order."""
+
+    groups: list[Annotated[list[AttributeName], Field(min_length=2)]] = []
+    """Of the attributes of a group a face has one at most; more is a contradiction."""
+
+    hidden: list[AttributeName] = []
+    """What predictions do not show unless they are asked to."""
+
+    @model_validator(mode="after")
+    def _one_region_each(self) -> Self:
+        check_names(self.attributes)
+        placed: dict[str, str] = {}
+        for region, names in self.regions.items():
+            for name in names:
+                if name not in self.attributes:
+                    raise ValueError(f"regions.{region} has {name}, which is no attribute of it")
+                if (other := placed.setdefault(name, region)) != region or names.count(name) > 1:
+                    where = f"in {other} and in {region}" if other != region else f"in {region}"
+                    raise ValueError(f"{name} is twice {where}; an attribute is in one region")
+        if lacking := [name for name in self.attributes if name not in placed]:
+            raise ValueError(f"{lacking[0]} is in no region")
+        for what, names in [("hidden", self.hidden), *(("groups", group) for group in self.groups)]:
+            if odd := [name for name in names if name not in self.attributes]:
+                raise ValueError(f"{what} has {odd[0]}, which is no attribute of it")
+            if len(set(names)) < len(names):
+                raise ValueError(f"{what} has an attribute twice: {', '.join(names)}")
+        return self
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The attributes in dataset order."""
+        return tuple(self.attributes)
+
+    @cached_property
+    def model_order(self) -> tuple[str, ...]:
+        """The attributes in model order."""
+        return tuple(name for names in self.regions.values() for name in names)
+
+    @cached_property
+    def region_of(self) -> dict[str, str]:
+        """Attribute -> its region."""
+        return {name: region for region, names in self.regions.items() for name in names}
+
+    def require(self, names: Iterable[str], where: str) -> None:
+        """Raise PipelineError where one of the names is no attribute of the set."""
+        if odd := [name for name in names if name not in self.attributes]:
+            raise PipelineError(
+                f"{where} names {odd[0]}, which is no attribute of the set {self.name}; it has"
+                f" {', '.join(self.names[:5])}{', ...' if self.names[5:] else ''}."
+            )
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raise ValueError for names that no attribute can have, or that differ in their case alone."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if name.lower() in RESERVED or name.isdigit():
+            raise ValueError(f"no attribute can be called {name}; rename it")
+        if (other := seen.setdefault(name.lower(), name)) != name:
+            raise ValueError(f"{other} and {name} differ in their case alone; rename one")
+
+
+def load_set(place: str) -> AttributeSet:
+    """The set in a YAML file, or the one of that name that comes with the project.
+
+    Raises PipelineError where there is none, or naming the file and what is wrong with it.
+    """
+    path = SETS / f"{place}.yaml"
+    if not place.isidentifier() or not path.is_file():
+        path = Path(place)
+    try:
+        values = parse_yaml(read_plain(path, LARGEST_YAML))
+        if not isinstance(values, dict):
+            raise ValueError("it holds no attribute set")
+        return AttributeSet.model_validate(values)
+    except FileNotFoundError:
+        known = ", ".join(sorted(p.stem for p in SETS.glob("*.yaml")))
+        raise PipelineError(
+            f"There is no attribute set {place}; data.attributes is the path of a YAML file, or"
+            f" one of {known}."
+        ) from None
+    except OSError as error:
+        raise PipelineError(f"{path} cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise PipelineError(f"{path} is no attribute set: {_wrong(error)}.") from error
+
+
+def set_of_model(
+    regions: Mapping[str, Sequence[str]], name: str = "unnamed", hidden: Sequence[str] = ()
+) -> AttributeSet:
+    """The set as a model's file knows it: in model order alone. Raises ValueError."""
+    return AttributeSet(
+        name=name,
+        licence="unknown",
+        source="unknown",
+        attributes={attribute: None for names in regions.values() for attribute in names},
+        regions={region: list(names) for region, names in regions.items()},
+        hidden=list(hidden),
+    )
+
+
+def _wrong(error: ValueError) -> str:
+    """The first thing that is wrong, in one line."""
+    if not isinstance(error, ValidationError):
+        return one_line(error).rstrip(".")
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"] if part != "[key]")
+    text = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"]
+    return f"{place}: {text}" if place else text

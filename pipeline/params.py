@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from pipeline.attributes import AttributeName
 from pipeline.errors import PipelineError
 from pipeline.reading import LARGEST_YAML, parse_yaml, read_plain
 
@@ -87,7 +88,9 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    source: Literal["synthetic", "folder", "hub"]
+    source: Literal["synthetic", "folder", "hub", "table", "union"]
+    attributes: str
+    where: Annotated[str, StringConstraints(max_length=2000)] | None
 
 
 class Synthetic(Section):
@@ -95,6 +98,8 @@ class Synthetic(Section):
     valid: Positive
     test: Positive
     seed: Seed
+    attributes: list[AttributeName] | None
+    unknown: Share
 
 
 class Folder(Section):
@@ -120,10 +125,60 @@ class Hub(Section):
     revision: str
 
 
+class Splits(Section):
+    """Shares of the splits that a table without splits is cut into; they add up to 1."""
+
+    train: Share
+    valid: Share
+    test: Share
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Splits":
+        if abs((total := self.train + self.valid + self.test) - 1) > 1e-6:
+            raise ValueError(f"the shares add up to {total:g}, not to 1")
+        return self
+
+
+class Table(Section):
+    path: str | None
+    images: str | None
+    image: str
+    split: str | None
+    identity: str | None
+    labels: list[str]
+    classes: list[str]
+    unknown: Literal[-1, 0] | None
+    splits: Splits
+    seed: Seed
+    licence: str | None
+
+
+class Part(Section):
+    """A part of a union: the whole section of one source."""
+
+    synthetic: Synthetic | None = None
+    folder: Folder | None = None
+    hub: Hub | None = None
+    table: Table | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Part":
+        if sum(section is not None for section in vars(self).values()) != 1:
+            raise ValueError("a part names one source: synthetic, folder, hub or table")
+        return self
+
+
+class Union(Section):
+    parts: dict[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,15}$")], Part]
+    leaks: Literal["fail", "warn", "ignore"]
+
+
 class Sources(Section):
     synthetic: Synthetic
     folder: Folder
     hub: Hub
+    table: Table
+    union: Union
 
 
 class Stats(Section):
@@ -200,6 +255,7 @@ class Evaluate(Section):
     threshold: Annotated[float, Field(gt=0, lt=1)]
     choose: Literal["accuracy", "f1"]
     resamples: Count
+    slices: list[AttributeName]
 
 
 class Export(Section):

@@ -1,9 +1,10 @@
 """Raw parquet: the images and labels as they came, in the schema of the Hub's CelebA.
 
 `{split}-00000-of-000NN.parquet` with `image` (struct of the original bytes and file name),
-`celeb_id` and the 40 boolean attributes in CelebA order, in row groups of up to 1,000 images, so
-that columns are read alone and work can be cut. Beside them `source.json`: where from,
-licence, counts and the sha256 of each file.
+`celeb_id`, where the source has them `origin` and `size`, and a boolean column for each label of
+the source, null where unknown, in row groups of up to 1,000 images, so that columns are read alone
+and work can be cut. Beside them `source.json`: where from, licence, the names of the labels, counts
+and the sha256 of each file.
 """
 
 import json
@@ -11,14 +12,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.attributes import CELEBA_ORDER, SPLITS
-from pipeline.dataset.arrow import numbers
-from pipeline.dataset.labels import Labels, label_matrix
+from pipeline.attributes import MOST_ATTRIBUTES, SPLITS
 from pipeline.dataset.parquet import check_sizes, open_bounded, rows_at_once
 from pipeline.errors import PipelineError, one_line
 from pipeline.files import is_junk
@@ -34,21 +34,36 @@ BYTES_PER_GROUP = 32 << 20
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _BYTES = (pa.binary(), pa.large_binary(), pa.binary_view())
 
-_FEATURES = {
-    "image": {"_type": "Image"},
-    "celeb_id": {"dtype": "int64", "_type": "Value"},
-    **{name: {"dtype": "bool", "_type": "Value"} for name in CELEBA_ORDER},
+FIXED: Final = {
+    "image": IMAGE,
+    "celeb_id": pa.int64(),
+    "origin": pa.string(),
+    "size": pa.int32(),
 }
+"""Columns before the labels. The last two are there where a source has them: the part of a union
+that an image is of, and the shorter side of the image as it came, px."""
 
-SCHEMA = pa.schema(
-    [
-        pa.field("image", IMAGE),
-        pa.field("celeb_id", pa.int64()),
-        *(pa.field(name, pa.bool_()) for name in CELEBA_ORDER),
-    ],
-    # What `datasets` looks for to show pictures instead of bytes.
-    metadata={"huggingface": json.dumps({"info": {"features": _FEATURES}})},
-)
+
+def raw_schema(labels: Sequence[str], extra: Sequence[str] = ()) -> pa.Schema:
+    """The columns of raw files whose labels have these names; `extra`: of `origin` and `size`."""
+    wanted = ("image", "celeb_id", *extra)
+    columns = {name: kind for name, kind in FIXED.items() if name in wanted}
+    columns |= dict.fromkeys(labels, pa.bool_())
+    kinds = {pa.int64(): "int64", pa.int32(): "int32", pa.string(): "string", pa.bool_(): "bool"}
+    features = {
+        name: {"_type": "Image"} if name == "image" else {"dtype": kinds[kind], "_type": "Value"}
+        for name, kind in columns.items()
+    }
+    return pa.schema(
+        [pa.field(name, kind) for name, kind in columns.items()],
+        # What `datasets` looks for to show pictures instead of bytes.
+        metadata={"huggingface": json.dumps({"info": {"features": features}})},
+    )
+
+
+def label_names(schema: pa.Schema) -> tuple[str, ...]:
+    """The labels of a raw file: its boolean columns."""
+    return tuple(field.name for field in schema if field.type == pa.bool_())
 
 
 def raw_files(folder: Path) -> dict[str, list[Path]]:
@@ -68,11 +83,17 @@ def raw_files(folder: Path) -> dict[str, list[Path]]:
         )
     for name, record in index.files.items():
         with open_parquet(folder / name) as file:
-            rows = file.metadata.num_rows
+            rows, labels = file.metadata.num_rows, label_names(file.schema_arrow)
         if rows != record.rows:
             raise PipelineError(
                 f"{folder / name} has {rows:,} rows, source.json says {record.rows:,}; copy the"
                 " folder again or run `pipeline download`."
+            )
+        if list(labels) != index.attributes:
+            odd = next(iter(set(labels).symmetric_difference(index.attributes)), "in another order")
+            raise PipelineError(
+                f"{folder / name} has other labels than source.json names ({odd}); copy the folder"
+                " again or run `pipeline download`."
             )
     names = sorted(index.files)
     return {split: [folder / n for n in names if n.startswith(f"{split}-")] for split in SPLITS}
@@ -88,7 +109,7 @@ def open_parquet(path: Path, buffer_size: int = 0) -> Iterator[pq.ParquetFile]:
     try:
         with open_bounded(path, buffer_size=buffer_size) as file:
             for group in range(file.metadata.num_row_groups):
-                check_sizes(file, [group], SCHEMA.names)
+                check_sizes(file, [group], file.schema_arrow.names)
             _check_columns(file, path)
             yield file
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -99,21 +120,25 @@ def open_parquet(path: Path, buffer_size: int = 0) -> Iterator[pq.ParquetFile]:
 
 def _check_columns(file: pq.ParquetFile, path: Path) -> None:
     there = {field.name: field.type for field in file.schema_arrow}
-    missing = [name for name in SCHEMA.names if name not in there]
-    odd = [name for name in there if name in SCHEMA.names and not _is_alike(name, there[name])]
-    if missing or odd:
-        fault = (
-            f"lacks the column {missing[0]}"
-            if missing
-            else f"has the column {odd[0]} of type {there[odd[0]]}"
-        )
+    missing = [name for name in ("image", "celeb_id") if name not in there]
+    odd = [name for name, kind in there.items() if not _is_alike(name, kind)]
+    fault = None
+    if missing:
+        fault = f"lacks the column {missing[0]}"
+    elif odd:
+        fault = f"has the column {odd[0]} of type {there[odd[0]]}"
+    elif not 0 < len(label_names(file.schema_arrow)) <= MOST_ATTRIBUTES:
+        fault = f"has no labels, or more than {MOST_ATTRIBUTES:,}"
+    elif len(there) < len(file.schema_arrow):
+        fault = "has a column twice"
+    if fault:
         raise PipelineError(f"{path} {fault}; run `pipeline download` to make it anew.")
 
 
 def _is_alike(name: str, kind: pa.DataType) -> bool:
     """Whether a column is of its type, the bytes of images in any of Arrow's kinds of bytes."""
     if name != "image":
-        return kind == SCHEMA.field(name).type
+        return kind == FIXED.get(name, pa.bool_())
     parts = {part.name: part.type for part in kind} if pa.types.is_struct(kind) else {}
     return parts.get("path") == pa.string() and parts.get("bytes") in _BYTES
 
@@ -137,21 +162,16 @@ def image_bytes(images: pa.StructArray) -> list[memoryview]:
     return [view[first:last] for first, last in pairwise(places)]
 
 
-def read_labels(folder: Path) -> dict[str, Labels]:
-    """The labels of every split. Reads the label columns alone, never an image byte."""
-    return {split: _read_split_labels(paths) for split, paths in raw_files(folder).items()}
+def read_columns(files: Sequence[Path], columns: Sequence[str]) -> pa.Table:
+    """Columns of raw files, one after the other; never an image byte if `image` is not asked for.
 
-
-def _read_split_labels(paths: list[Path]) -> Labels:
-    columns = ["celeb_id", *CELEBA_ORDER]
+    Raises PipelineError as `open_parquet` does.
+    """
     tables = []
-    for path in paths:
+    for path in files:
         with open_parquet(path) as file:
-            tables.append(file.read(columns=columns))
-    if not tables:
-        return Labels(np.zeros((0, len(CELEBA_ORDER)), bool), np.zeros(0, np.int64))
-    table = pa.concat_tables(tables)
-    return Labels(label_matrix(table), numbers(table["celeb_id"].fill_null(-1)))
+            tables.append(file.read(columns=list(columns)))
+    return pa.concat_tables(tables)
 
 
 def named_images(images: pa.StructArray) -> Iterator[tuple[str, bytes]]:

@@ -1,10 +1,11 @@
 """`source.json` beside raw parquet: where the images come from, and what was written."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import JsonValue, StringConstraints, model_validator
 
+from pipeline.attributes import AttributeName
 from pipeline.dataset.wanted import refuse, source_changes
 from pipeline.params import Params
 from pipeline.records import Count, Record, Split, read_record
@@ -26,6 +27,15 @@ class RawIndex(Record):
     provenance: dict[str, JsonValue]
     """`source`, `licence`, and whatever else a source has to say, at the file's top level."""
 
+    attributes: list[AttributeName]
+    """The labels of the source, in its order."""
+
+    extra: list[Literal["origin", "size"]] = []
+    """Columns that only some sources have."""
+
+    pictures: Literal["portraits", "any"] = "portraits"
+    """Aligned portraits of 178 x 218 px, or pictures of any size and format."""
+
     counts: dict[Split, Count]
     images: Count
     """Rows that have an image."""
@@ -37,7 +47,8 @@ class RawIndex(Record):
     def _gather(cls, content: Any) -> Any:
         if not isinstance(content, dict) or "provenance" in content:
             return content
-        written = {name: content[name] for name in ("counts", "images", "files") if name in content}
+        own = [name for name in cls.model_fields if name != "provenance"]
+        written = {name: content[name] for name in own if name in content}
         said = {name: value for name, value in content.items() if name not in written}
         for name in ("source", "licence"):
             if not isinstance(said.get(name), str):
@@ -54,7 +65,8 @@ class RawIndex(Record):
 
     def content(self) -> dict[str, JsonValue]:
         """As it stands in the file."""
-        return {**self.provenance, **self.model_dump(exclude={"provenance"})}
+        own = self.model_dump(exclude={"provenance"}, exclude_defaults=True)
+        return {**self.provenance, **own}
 
 
 def read_source(folder: Path) -> RawIndex:

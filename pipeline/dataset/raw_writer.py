@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from pydantic import JsonValue
 
 from pipeline.dataset.keys import key_of
-from pipeline.dataset.raw import BYTES_PER_GROUP, ROWS_PER_FILE, ROWS_PER_GROUP, SCHEMA
+from pipeline.dataset.raw import BYTES_PER_GROUP, ROWS_PER_FILE, ROWS_PER_GROUP, label_names
 from pipeline.dataset.raw_index import RawFile, RawIndex
 from pipeline.errors import PipelineError
 from pipeline.files import new_directory, sha256_of, write_json
@@ -23,6 +23,12 @@ class Source(Protocol):
     counts: dict[str, int]
     """Images per split, every split of `SPLITS` named."""
 
+    schema: pa.Schema
+    """The columns of its batches: a `raw_schema` of its labels."""
+
+    pictures: Literal["portraits", "any"]
+    """Aligned portraits of 178 x 218 px, or pictures of any size and format."""
+
     def found(self) -> str:
         """One sentence on what is there."""
 
@@ -30,7 +36,7 @@ class Source(Protocol):
         """Where the images come from, their revision and licence; goes into `source.json`."""
 
     def batches(self, split: str) -> Iterator[pa.RecordBatch]:
-        """The rows of a split under SCHEMA, in the source's own order.
+        """The rows of a split under its schema, in the source's own order.
 
         Raises PipelineError for whatever is wrong with the source, naming file and line.
         """
@@ -47,9 +53,10 @@ def write_raw(source: Source, folder: Path) -> RawIndex:
         with_images = 0
         with Progress("download", sum(source.counts.values()), "rows") as done:
             for split, count in source.counts.items():
-                groups = _row_groups(source.batches(split))
+                groups = _row_groups(source.batches(split), source.schema)
                 for name, rows in _file_rows(split, count):
-                    with_images += _write_file(partial / name, rows, groups, done)
+                    path = partial / name
+                    with_images += _write_file(path, rows, groups, source.schema, done)
                     size, sha256 = (partial / name).stat().st_size, sha256_of(partial / name)
                     files[name] = RawFile(rows=rows, bytes=size, sha256=sha256)
                 if next(groups, None) is not None:
@@ -57,6 +64,9 @@ def write_raw(source: Source, folder: Path) -> RawIndex:
         _refuse_doubles([partial / name for name in files])
         index = RawIndex(
             provenance=source.provenance(),
+            attributes=list(label_names(source.schema)),
+            extra=[name for name in ("origin", "size") if name in source.schema.names],
+            pictures=source.pictures,
             counts=dict(source.counts),
             images=with_images,
             files=files,
@@ -77,14 +87,16 @@ def _file_rows(split: str, count: int) -> list[tuple[str, int]]:
     ]
 
 
-def _write_file(path: Path, rows: int, groups: Iterator[pa.Table], done: Progress) -> int:
+def _write_file(
+    path: Path, rows: int, groups: Iterator[pa.Table], schema: pa.Schema, done: Progress
+) -> int:
     """Write `rows` rows, a row group in memory; returns how many have an image."""
     with_images = 0
     options = {
         "compression": {"image.path": "zstd"},
         "use_dictionary": False,
     }  # JPEGs do not shrink any further
-    with pq.ParquetWriter(path, SCHEMA, **options) as file:
+    with pq.ParquetWriter(path, schema, **options) as file:
         while rows:
             group = next(groups, None)
             if group is None:
@@ -122,14 +134,14 @@ def _names(files: Iterable[Path]) -> Iterator[str]:
                 yield from filter(None, batch["image"].field("path").to_pylist())
 
 
-def _row_groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+def _row_groups(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
     """Regroup record batches of any length into tables of a row group each, cut at file ends.
 
     One of very large images ends before it has its rows.
     """
-    waiting, room = SCHEMA.empty_table(), ROWS_PER_FILE
+    waiting, room = schema.empty_table(), ROWS_PER_FILE
     for batch in batches:
-        waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch], SCHEMA)])
+        waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch], schema)])
         while len(waiting) >= min(ROWS_PER_GROUP, room) or waiting.nbytes >= BYTES_PER_GROUP:
             size = min(ROWS_PER_GROUP, room, len(waiting))
             yield waiting.slice(0, size)

@@ -8,24 +8,30 @@ from typing import ClassVar, Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset.arrow import number_column, text_column
 from pipeline.dataset.labels import label_columns
 
-INDEX_SCHEMA: Final = pa.schema(
-    [
-        pa.field("key", pa.string()),
-        pa.field("split", pa.string()),
-        pa.field("shard", pa.string()),
-        pa.field("offset", pa.int64()),
-        pa.field("length", pa.int64()),
-        pa.field("crc32", pa.uint32()),
-        pa.field("celeb_id", pa.int64()),
-        *(pa.field(name, pa.bool_()) for name in CELEBA_ORDER),
-    ]
-)
-"""Of `index.parquet`, one row per sample: offset (in the tar), length (bytes) and crc32 are the
-image's."""
+_FIXED: Final = {
+    "key": pa.string(),
+    "split": pa.string(),
+    "shard": pa.string(),
+    "offset": pa.int64(),
+    "length": pa.int64(),
+    "crc32": pa.uint32(),
+    "celeb_id": pa.int64(),
+}
+_EXTRA: Final = {"origin": pa.string(), "size": pa.int32()}
+NULLABLE: Final = frozenset(("crc32", "celeb_id", "size"))
+"""Columns besides the labels in which a value may be unknown."""
+
+
+def index_schema(labels: Sequence[str], extra: Sequence[str] = ()) -> pa.Schema:
+    """Of `index.parquet`, one row per sample; `extra`: of `origin` and `size`.
+
+    Offset (in the tar), length (bytes) and crc32 are the image's. Labels are null where unknown.
+    """
+    columns = {**_FIXED, **{name: _EXTRA[name] for name in extra}}
+    return pa.schema({**columns, **dict.fromkeys(labels, pa.bool_())})
 
 
 class Sample(NamedTuple):
@@ -54,6 +60,12 @@ class Sample(NamedTuple):
     length: int = 0
     crc32: int | None = None
 
+    origin: str | None = None
+    """The part of a union that it is of."""
+
+    size: int | None = None
+    """The shorter side of the image as it came, px, where the source says it."""
+
 
 @dataclass(frozen=True)
 class LeftOut:
@@ -78,7 +90,7 @@ def unpack_labels(rows: Sequence[bytes], labels: int) -> np.ndarray:
     return np.unpackbits(packed, axis=1, count=labels).view(bool)
 
 
-def sample_json(sample: Sample, labels: int = len(CELEBA_ORDER)) -> bytes:
+def sample_json(sample: Sample, labels: int) -> bytes:
     """The `<key>.json` of a sample: `labels` values of 0, 1 or null (unknown), identity, path.
 
     An unknown identity is -1: who reads a column of integers, as `datasets` does, knows its type
@@ -101,27 +113,33 @@ def _digits(bits: bytes) -> str:
     return f"{int.from_bytes(bits):0{8 * len(bits)}b}"
 
 
-def index_rows(split: str, shard: str, samples: Sequence[Sample]) -> pa.Table:
-    """The rows of index.parquet for the samples of a shard, under INDEX_SCHEMA."""
-    labels = len(CELEBA_ORDER)
+def index_rows(
+    split: str, shard: str, samples: Sequence[Sample], schema: pa.Schema
+) -> pa.Table:
+    """The rows of index.parquet for the samples of a shard, under an `index_schema`."""
+    labels = sum(field.type == pa.bool_() for field in schema)
     known = None
     if any(sample.known is not None for sample in samples):
         all_known = pack_labels(np.ones((1, labels), bool))[0]
         known = unpack_labels([sample.known or all_known for sample in samples], labels)
     crc32 = [sample.crc32 for sample in samples]
     identities = [sample.celeb_id for sample in samples]
+    columns = {
+        "key": text_column([sample.key for sample in samples]),
+        "split": text_column([split] * len(samples)),
+        "shard": text_column([shard] * len(samples)),
+        "offset": number_column(np.array([sample.offset for sample in samples], np.int64)),
+        "length": number_column(np.array([sample.length for sample in samples], np.int64)),
+        "crc32": _nullable(crc32, np.uint32),
+        "celeb_id": _nullable(identities, np.int64),
+    }
+    if "origin" in schema.names:
+        columns["origin"] = text_column([sample.origin or "" for sample in samples])
+    if "size" in schema.names:
+        columns["size"] = _nullable([sample.size for sample in samples], np.int32)
+    packed = unpack_labels([sample.labels for sample in samples], labels)
     return pa.Table.from_arrays(
-        [
-            text_column([sample.key for sample in samples]),
-            text_column([split] * len(samples)),
-            text_column([shard] * len(samples)),
-            number_column(np.array([sample.offset for sample in samples], np.int64)),
-            number_column(np.array([sample.length for sample in samples], np.int64)),
-            _nullable(crc32, np.uint32),
-            _nullable(identities, np.int64),
-            *label_columns(unpack_labels([sample.labels for sample in samples], labels), known),
-        ],
-        schema=INDEX_SCHEMA,
+        [*columns.values(), *label_columns(packed, known)], schema=schema
     )
 
 
