@@ -1,4 +1,4 @@
-"""How a run looks at the data: which labels, of which images. Raw files and shards stay as they are.
+"""How a run looks at the data: which labels, of which images. Raw files and shards stay.
 
 The attribute set selects and orders the labels, `data.where` the images, as both are read.
 """
@@ -45,10 +45,7 @@ class View:
         def column(name: str) -> pa.Array:
             return pa.repeat(pa.scalar(split), count) if name == "split" else columns(name)
 
-        found = self.where.holds(column)
-        if isinstance(found, pa.Scalar):  # of an expression without a column
-            found = pa.repeat(found, count)
-        return np.flatnonzero(found.to_numpy(zero_copy_only=False))
+        return np.flatnonzero(self.where.holds(column, count).to_numpy(zero_copy_only=False))
 
 
 def open_view(settings: Params) -> View:

@@ -59,8 +59,8 @@ class Where:
         if self._place < len(self._tokens):
             raise self._odd(f"{self._tokens[self._place][1]!r} is too much")
 
-    def holds(self, columns: Columns) -> pa.Array:
-        """Where it is true: booleans without nulls.
+    def holds(self, columns: Columns, count: int) -> pa.Array:
+        """Of which of `count` rows it is true: booleans without nulls.
 
         Raises PipelineError where it names an unknown column, or compares what cannot be compared.
         """
@@ -77,6 +77,8 @@ class Where:
             found = self._holds(columns)
             if found.type != pa.bool_():
                 raise self._odd("it is a value, and neither true nor false")
+            if isinstance(found, pa.Scalar):  # of an expression without a column
+                found = pa.repeat(found, count)
             return pc.fill_null(found, False)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
             raise self._odd(f"its values are of different kinds: {error}") from error
@@ -126,11 +128,9 @@ class Where:
             return parts[0]
 
         def holds(columns: Columns) -> pa.Array:
-            import pyarrow.compute as pc
-
             found = parts[0](columns)
             for part in parts[1:]:
-                found = pc.call_function(function, [found, part(columns)])
+                found = _call(function, found, part(columns))
             return found
 
         return holds
@@ -152,14 +152,13 @@ class Where:
         no = self._next("not")
         if self._next("in"):
             listed = self._list()
-            found: _Holds = lambda columns: _is_in(value(columns), listed)  # noqa: E731
+            found = _listed(value, listed)
             return _called("invert", found) if no else found
         if no:
             raise self._odd("`not` stands before what it denies")
         for mark, function in _COMPARED.items():
             if self._next(mark):
-                other = self._value()
-                return lambda columns: _call(function, value(columns), other(columns))  # noqa: B023
+                return _compared(function, value, self._value())
         return value
 
     def _list(self) -> list[str | int]:
@@ -197,9 +196,7 @@ class Where:
             return lambda columns: pa.scalar(True)
         if self._next("false"):
             return lambda columns: pa.scalar(False)
-        kind, token = (
-            self._tokens[self._place] if self._place < len(self._tokens) else ("end", "")
-        )
+        kind, token = self._tokens[self._place] if self._place < len(self._tokens) else ("end", "")
         if kind == "name":
             self._place += 1
             self.names.add(token)
@@ -212,6 +209,14 @@ class Where:
 
 def _called(function: str, inner: _Holds) -> _Holds:
     return lambda columns: _call(function, inner(columns))
+
+
+def _compared(function: str, one: _Holds, other: _Holds) -> _Holds:
+    return lambda columns: _call(function, one(columns), other(columns))
+
+
+def _listed(value: _Holds, listed: list[str | int]) -> _Holds:
+    return lambda columns: _is_in(value(columns), listed)
 
 
 def _call(function: str, *values: pa.Array | pa.Scalar) -> pa.Array:
