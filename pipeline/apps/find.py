@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from pipeline.apps.photos import CONVERT, ENDINGS
+from pipeline.dataset.photos import CONVERT, ENDINGS
 
 SHOWN: Final = 3
 """Names that are told of files that were left out."""

@@ -1,9 +1,11 @@
-"""From the bytes of an aligned portrait to its square crop.
+"""From the bytes of a picture to its square crop.
 
-The crop is the centre 178 x 178 of the 178 x 218 image (20 rows off the top, 20 off the
-bottom), scaled to the wanted side where that differs. Training, export and prediction use this
-one definition.
+The crop is the centre square (of an aligned portrait of 178 x 218 px the centre 178 x 178: 20 rows
+off the top, 20 off the bottom), scaled to the wanted side where that differs. Training, export and
+prediction use this one definition.
 """
+
+import io
 
 import numpy as np
 import simplejpeg
@@ -81,6 +83,26 @@ def square_crop(image: np.ndarray, size: int) -> np.ndarray:
 
     method = cv2.INTER_AREA if size < side else cv2.INTER_LINEAR
     return cv2.resize(square, (size, size), interpolation=method)
+
+
+def decode_picture(data: bytes | memoryview, name: str = "", size: int = 1024) -> np.ndarray:
+    """The bytes of a picture of any size and common format -> uint8 RGB [H, W, 3], upright.
+
+    A very large one comes smaller, its sides no less than twice `size`. The format follows from the
+    bytes, not from the name. Raises BadImage.
+    """
+    from pipeline.dataset.photos import decode_image, memory_of  # Pillow: not for portraits
+
+    if not data:
+        raise BadImage("is empty")
+    memory_of(io.BytesIO(data))  # which refuses what takes too much
+    return decode_image(bytes(data), size)
+
+
+def crop_picture(data: bytes | memoryview, settings: CropSettings, name: str = "") -> bytes:
+    """The bytes of any picture -> those of its square crop. Raises BadImage."""
+    image = decode_picture(data, name, settings.size)
+    return encode_crop(square_crop(image, settings.size), settings)
 
 
 def crop_portrait(data: bytes | memoryview, settings: CropSettings, name: str = ".jpg") -> bytes:

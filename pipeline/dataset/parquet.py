@@ -6,7 +6,7 @@ texts are read as their dictionaries.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,10 +17,13 @@ from pipeline.files import is_remote
 from pipeline.reading import check_plain
 
 MOST_ROWS: Final = 500_000
-"""Of one file; all of CelebA has 202,599 images."""
+"""Of one file, unless who reads it knows better; ours of raw images have 10,000."""
 
 LARGEST_PART: Final = 128 << 20
-"""Bytes, unpacked, that are read together: of a row group, or of the texts of a table."""
+"""Bytes, unpacked, that are read together: of a row group, or of its texts."""
+
+MOST_TIMES: Final = 20
+"""How many times its own bytes a large file may unpack to; ours of labels take ten times."""
 
 LARGEST_BATCH: Final = 32 << 20
 """Bytes of images that are read together; decoding and copies take several times as many."""
@@ -38,7 +41,9 @@ _BITS: Final = {"BOOLEAN": 1, "INT32": 32, "INT64": 64, "FLOAT": 32, "DOUBLE": 6
 """Of a value in memory; of a text its offset."""
 
 
-def open_bounded(path: Path, texts: Sequence[str] = (), buffer_size: int = 0) -> pq.ParquetFile:
+def open_bounded(
+    path: Path, texts: Sequence[str] = (), buffer_size: int = 0, most_rows: int = MOST_ROWS
+) -> pq.ParquetFile:
     """A file whose footer and number of rows are within bounds; `texts` come as dictionaries.
 
     Raises ValueError where they are not, and as `check_plain`, the system and Arrow do.
@@ -51,8 +56,8 @@ def open_bounded(path: Path, texts: Sequence[str] = (), buffer_size: int = 0) ->
         raise ValueError(f"its footer takes {footer:,} bytes, up to {LARGEST_FOOTER:,} are read")
     place = path.open("rb") if is_remote(path) else path
     metadata = pq.read_metadata(place)
-    if not 0 <= metadata.num_rows <= MOST_ROWS:
-        raise ValueError(f"it has {metadata.num_rows:,} rows, up to {MOST_ROWS:,} are read")
+    if not 0 <= metadata.num_rows <= most_rows:
+        raise ValueError(f"it has {metadata.num_rows:,} rows, up to {most_rows:,} are read")
     there = {metadata.schema.column(n).path for n in range(metadata.num_columns)}
     return pq.ParquetFile(
         place,
@@ -62,8 +67,13 @@ def open_bounded(path: Path, texts: Sequence[str] = (), buffer_size: int = 0) ->
     )
 
 
-def check_sizes(file: pq.ParquetFile, groups: Iterable[int], columns: Sequence[str]) -> None:
-    """Raises ValueError where these row groups, read together, take more than LARGEST_PART."""
+def check_sizes(
+    file: pq.ParquetFile,
+    groups: Iterable[int],
+    columns: Sequence[str],
+    most: int = LARGEST_PART,
+) -> None:
+    """Raises ValueError where these row groups, read together, take more than `most` bytes."""
     size = 0
     for part in _parts(file, groups, columns):
         if (kind := part.physical_type) not in _BITS:
@@ -71,8 +81,8 @@ def check_sizes(file: pq.ParquetFile, groups: Iterable[int], columns: Sequence[s
         size += max(part.total_uncompressed_size, part.num_values * _BITS[kind] // 8)
         if other := set(part.encodings) - _ENCODINGS:
             raise ValueError(f"its column {part.path_in_schema} is encoded as {min(other)}")
-    if size > LARGEST_PART:
-        raise ValueError(f"{size:,} bytes stand together, up to {LARGEST_PART:,} are read")
+    if size > most:
+        raise ValueError(f"{size:,} bytes stand together, up to {most:,} are read")
 
 
 def rows_at_once(file: pq.ParquetFile, group: int, column: str, most: int) -> int:
@@ -99,27 +109,42 @@ def _column(file: pq.ParquetFile, number: int) -> str:
     return str(file.schema.column(number).path).partition(".")[0]
 
 
-def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
-    """Columns of a file whose columns are those of `schema`, by default all of them.
+def read_tables(
+    path: Path, schema: pa.Schema, columns: Sequence[str] | None = None, most_rows: int = MOST_ROWS
+) -> Iterator[pa.Table]:
+    """Columns of a file whose columns are those of `schema`, by default all; a row group a table.
 
     Raises ValueError where it has others, or more than fits, and as `open_bounded` does.
     """
     fields = [schema.field(name) for name in (columns or schema.names)]
     texts = [field.name for field in fields if field.type == pa.string()]
-    with open_bounded(path, texts) as file:
+    with open_bounded(path, texts, most_rows=most_rows) as file:
         for field in fields:
             wanted = pa.dictionary(pa.int32(), field.type) if field.name in texts else field.type
             place = file.schema_arrow.get_field_index(field.name)
             if place < 0 or file.schema_arrow.field(place).type != wanted:
                 raise ValueError(f"it has no column {field.name} of type {field.type}")
         names = [field.name for field in fields]
-        check_sizes(file, range(file.metadata.num_row_groups), names)
-        table = file.read(names)
-    for name in texts:
-        place = table.column_names.index(name)
-        table = table.set_column(place, schema.field(name), _written_out(table[name]))
-    table.validate(full=True)
-    return table
+        groups = range(file.metadata.num_row_groups)
+        check_sizes(file, groups, names, LARGEST_PART + MOST_TIMES * path.stat().st_size)
+        for group in groups:
+            check_sizes(file, [group], names)
+            table = file.read_row_group(group, names)
+            for name in texts:
+                place = table.column_names.index(name)
+                table = table.set_column(place, schema.field(name), _written_out(table[name]))
+            table.validate(full=True)
+            yield table
+
+
+def read_table(
+    path: Path, schema: pa.Schema, columns: Sequence[str] | None = None, most_rows: int = MOST_ROWS
+) -> pa.Table:
+    """What `read_tables` gives, as one table; its schema has the metadata of the file."""
+    tables = list(read_tables(path, schema, columns, most_rows))
+    if tables:
+        return pa.concat_tables(tables)
+    return pa.schema([schema.field(name) for name in (columns or schema.names)]).empty_table()
 
 
 def _written_out(column: pa.ChunkedArray) -> pa.ChunkedArray:

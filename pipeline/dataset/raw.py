@@ -90,10 +90,10 @@ def raw_files(folder: Path) -> dict[str, list[Path]]:
                 " folder again or run `pipeline download`."
             )
         if list(labels) != index.attributes:
-            odd = next(iter(set(labels).symmetric_difference(index.attributes)), "in another order")
+            first = min({*labels} ^ {*index.attributes}, default="in another order")
             raise PipelineError(
-                f"{folder / name} has other labels than source.json names ({odd}); copy the folder"
-                " again or run `pipeline download`."
+                f"{folder / name} has other labels than source.json names ({first}); copy the"
+                " folder again or run `pipeline download`."
             )
     names = sorted(index.files)
     return {split: [folder / n for n in names if n.startswith(f"{split}-")] for split in SPLITS}

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import JsonValue, StringConstraints, model_validator
+from pydantic import Field, JsonValue, StringConstraints, model_validator
 
 from pipeline.attributes import AttributeName
 from pipeline.dataset.wanted import refuse, source_changes
@@ -30,7 +30,7 @@ class RawIndex(Record):
     attributes: list[AttributeName]
     """The labels of the source, in its order."""
 
-    extra: list[Literal["origin", "size"]] = []
+    extra: list[Literal["origin", "size"]] = Field(default=[])
     """Columns that only some sources have."""
 
     pictures: Literal["portraits", "any"] = "portraits"

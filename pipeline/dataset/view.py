@@ -1,10 +1,11 @@
-"""How a run looks at the data: which labels, of which images. Raw files and shards stay.
+"""How a run looks at the data: which labels, of which images. It changes no file.
 
 The attribute set selects and orders the labels, `data.where` the images, as both are read.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -70,9 +71,9 @@ def read_labels(folder: Path, view: View) -> tuple[dict[str, Labels], dict[str, 
             nothing = np.zeros((0, len(names)), bool)
             labels[split] = Labels(names, nothing, None, np.zeros(0, np.int64))
             continue
-        table = read_columns(files, wanted)
+        table = read_columns(files, wanted).combine_chunks()
         count = len(table)
-        rows = view.rows(split, count, lambda name, t=table: t[name].combine_chunks())
+        rows = view.rows(split, count, partial(_column, table))
         if rows is not None:
             table = table.take(pa.array(rows))
             left_out[split] = count - len(table)
@@ -83,3 +84,7 @@ def read_labels(folder: Path, view: View) -> tuple[dict[str, Labels], dict[str, 
         celeb_id = numbers(table["celeb_id"].fill_null(-1))
         labels[split] = Labels(names, values, known, celeb_id, origin)
     return labels, left_out
+
+
+def _column(table: pa.Table, name: str) -> pa.Array:
+    return table[name].combine_chunks()

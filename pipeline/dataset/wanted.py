@@ -29,7 +29,16 @@ def source_changes(
     if provenance["source"] != name:
         return {"data.source": (provenance["source"], name)}
     if name == "synthetic":
-        made = {**counts, "seed": provenance.get("seed")}
+        made = {
+            **counts,
+            "seed": provenance.get("seed"),
+            "unknown": provenance.get("unknown", 0.0),
+        }
+        drawn = settings.sources.synthetic.attributes
+        if set(drawn or ()) != set(provenance.get("drawn", ())):
+            return {
+                "sources.synthetic.attributes": (provenance.get("drawn", "all"), drawn or "all")
+            }
     elif name == "hub":
         made = {"repo": provenance.get("repo")}
         if re.fullmatch("[0-9a-f]{40}", settings.sources.hub.revision):  # a branch moves

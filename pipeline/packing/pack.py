@@ -16,16 +16,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset.codec import BadImage
-from pipeline.dataset.crops import crop_portrait
+from pipeline.dataset.crops import crop_picture, crop_portrait
 from pipeline.dataset.keys import key_of
 from pipeline.dataset.labels import label_matrix
 from pipeline.dataset.raw import image_batches, image_bytes, open_parquet
 from pipeline.errors import PipelineError
 from pipeline.files import new_file, sha256_of
 from pipeline.packing.plan import ShardTask
-from pipeline.shards.sample import LeftOut, Sample, index_rows, pack_labels, sample_json
+from pipeline.shards.sample import (
+    LeftOut,
+    Sample,
+    index_rows,
+    index_schema,
+    pack_labels,
+    sample_json,
+)
 from pipeline.shards.tar import Shard, TarWriter
 
 READ_AT_ONCE = 1 << 18
@@ -47,7 +53,7 @@ class Mark(NamedTuple):
     shard: Shard
     bad: tuple[LeftOut, ...]
     rows: pa.Table
-    """Under INDEX_SCHEMA."""
+    """Under an `index_schema`."""
 
 
 def pack_shard(task: ShardTask) -> Packed:
@@ -59,7 +65,9 @@ def pack_shard(task: ShardTask) -> Packed:
     if bad and task.settings.on_error == "fail":
         path.unlink()
         return Packed(0, tuple(bad))
-    _write_mark(task.mark, Mark(shard, tuple(bad), index_rows(task.split, task.name, samples)))
+    schema = index_schema(task.labels, task.extra)
+    rows = index_rows(task.split, task.name, samples, schema)
+    _write_mark(task.mark, Mark(shard, tuple(bad), rows))
     return Packed(len(samples), tuple(bad))
 
 
@@ -109,7 +117,7 @@ def read_samples(task: ShardTask) -> Iterator[Sample]:
                     last = first + file.metadata.row_group(group).num_rows
                     if inside := _between(wanted, first, last):
                         rows = wanted[inside] - first
-                        yield from _read_group(file, group, rows, places[inside], path)
+                        yield from _read_group(task, file, group, rows, places[inside], path)
                     first = last
         start += count
 
@@ -121,12 +129,19 @@ def _between(ascending: np.ndarray, first: int, last: int) -> slice | None:
 
 
 def _read_group(
-    file: pq.ParquetFile, group: int, rows: np.ndarray, places: np.ndarray, path: Path
+    task: ShardTask,
+    file: pq.ParquetFile,
+    group: int,
+    rows: np.ndarray,
+    places: np.ndarray,
+    path: Path,
 ) -> Iterator[Sample]:
     """The ascending `rows` of one row group, and the places in the shard that they belong to."""
-    table = file.read_row_group(group, ["celeb_id", *CELEBA_ORDER], use_threads=False)
-    labels = pack_labels(label_matrix(table))
+    table = file.read_row_group(group, ["celeb_id", *task.extra, *task.labels], use_threads=False)
+    values, told = label_matrix(table, task.labels)
+    labels, known = pack_labels(values), pack_labels(told) if told is not None else None
     identities = table["celeb_id"].to_pylist()
+    extra = {name: table[name].to_pylist() for name in task.extra}
     start = 0
     for batch in image_batches(file, group, ["image"], use_threads=False):
         if inside := _between(rows, start, start + len(batch)):
@@ -141,7 +156,12 @@ def _read_group(
             names, data = names.to_pylist(), image_bytes(images)
             for row, place in zip(rows[inside].tolist(), places[inside].tolist(), strict=True):
                 name, image = names[row - start], data[row - start]
-                yield Sample(place, key_of(name), name, image, identities[row], labels[row])
+                sample = Sample(place, key_of(name), name, image, identities[row], labels[row])
+                if known is not None:
+                    sample = sample._replace(known=known[row])
+                if extra:
+                    sample = sample._replace(**{column: of[row] for column, of in extra.items()})
+                yield sample
         start += len(batch)
 
 
@@ -155,7 +175,7 @@ def _write_tar(task: ShardTask, path: Path, bad: list[LeftOut]) -> tuple[Shard, 
         for sample in crops:
             crop = bytes(sample.image)
             offset = tar.add(f"{sample.key}.{kind}", crop)
-            tar.add(f"{sample.key}.json", sample_json(sample))
+            tar.add(f"{sample.key}.json", sample_json(sample, len(task.labels)))
             written.append(
                 sample._replace(image=b"", offset=offset, length=len(crop), crc32=zlib.crc32(crop))
             )
@@ -166,8 +186,9 @@ def _write_tar(task: ShardTask, path: Path, bad: list[LeftOut]) -> tuple[Shard, 
 def _crops(task: ShardTask, bad: list[LeftOut]) -> Iterator[Sample]:
     """Crop the task's images in the order of the raw files; `bad` gets what cannot be cropped."""
     settings = task.settings.crop
+    crop = crop_portrait if task.portraits else crop_picture
     for sample in read_samples(task):
         try:
-            yield sample._replace(image=crop_portrait(sample.image, settings, sample.path))
+            yield sample._replace(image=crop(sample.image, settings, sample.path))
         except BadImage as error:
             bad.append(LeftOut(split=task.split, name=sample.path, reason=str(error)))

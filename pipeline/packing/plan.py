@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.dataset.codec import CropSettings
 from pipeline.dataset.raw import open_parquet, raw_files
+from pipeline.dataset.raw_index import read_source
 
 OnError = Literal["fail", "quarantine"]
 
@@ -44,6 +45,14 @@ class ShardTask:
 
     settings: ShardSettings
     folder: Path
+    labels: tuple[str, ...]
+    """The names of the labels in the raw files."""
+
+    extra: tuple[str, ...]
+    """Of `origin` and `size`, the columns that the raw files have."""
+
+    portraits: bool
+    """Whether images are aligned portraits of one size, and no others."""
 
     @property
     def name(self) -> str:
@@ -66,6 +75,8 @@ class ShardTask:
 def plan_shards(raw: Path, folder: Path, settings: ShardSettings) -> list[ShardTask]:
     """Cut each split into shards, from the parquet metadata alone."""
     tasks = []
+    source = read_source(raw)
+    content = tuple(source.attributes), tuple(source.extra), source.pictures == "portraits"
     for split, files in raw_files(raw).items():
         rows = []
         for path in files:
@@ -74,7 +85,6 @@ def plan_shards(raw: Path, folder: Path, settings: ShardSettings) -> list[ShardT
         total = sum(rows)
         for number, first in enumerate(range(0, total, settings.samples)):
             last = min(first + settings.samples, total)
-            tasks.append(
-                ShardTask(split, number, first, last, tuple(files), tuple(rows), settings, folder)
-            )
+            span = (split, number, first, last)
+            tasks.append(ShardTask(*span, tuple(files), tuple(rows), settings, folder, *content))
     return tasks

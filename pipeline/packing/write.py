@@ -22,7 +22,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import engines
-from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset.codec import CODEC
 from pipeline.dataset.raw import ROWS_PER_GROUP
 from pipeline.dataset.raw_index import RawIndex, read_source
@@ -32,7 +31,7 @@ from pipeline.packing.pack import Mark, is_packed, pack_shard, read_mark
 from pipeline.packing.plan import ShardSettings, ShardTask, plan_shards
 from pipeline.progress import Progress
 from pipeline.shards.index import Index
-from pipeline.shards.sample import INDEX_SCHEMA, LeftOut
+from pipeline.shards.sample import LeftOut, index_schema
 from pipeline.shards.tar import Shard
 
 MOST_NAMED = 100
@@ -53,9 +52,10 @@ def write_shards(
     `index.json`; `folder` is replaced at the end, by a rename.
     """
     source = read_source(raw)
+    schema = index_schema(source.attributes, source.extra)
     decisive = replace(settings, most_bad=0.0)  # which decides no byte
     files = {name: file.model_dump() for name, file in source.files.items()}
-    plan = [files, asdict(decisive), CODEC, INDEX_SCHEMA.names]
+    plan = [files, asdict(decisive), CODEC, schema.names]
     fingerprint = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
     if is_remote(folder):  # nothing can be locked or renamed there
         return _pack_into(folder, raw, source, settings, engine, workers)
@@ -87,7 +87,7 @@ def _pack_into(
         raise _too_bad(raw, bad, total, settings)
     marks = [read_mark(task.mark) for task in tasks]
     index = _describe(tasks, marks, source, settings)
-    _write_index(tasks, marks, scratch, index)
+    _write_index(tasks, marks, scratch, index, index_schema(source.attributes, source.extra))
     return index
 
 
@@ -121,7 +121,7 @@ def _describe(
         licence=source.licence,
         provenance={name: value for name, value in said if name not in ("source", "licence")},
         raw_sha256={name: file.sha256 for name, file in source.files.items()},
-        attributes=list(CELEBA_ORDER),
+        attributes=source.attributes,
         crop="centre square",
         **asdict(settings.crop),
         codec=CODEC,
@@ -132,9 +132,11 @@ def _describe(
     )
 
 
-def _write_index(tasks: list[ShardTask], marks: list[Mark], folder: Path, index: Index) -> None:
+def _write_index(
+    tasks: list[ShardTask], marks: list[Mark], folder: Path, index: Index, schema: pa.Schema
+) -> None:
     """Write the three indexes from the marks, then remove the marks and what no plan knows."""
-    rows = pa.concat_tables([INDEX_SCHEMA.empty_table(), *(mark.rows for mark in marks)])
+    rows = pa.concat_tables([schema.empty_table(), *(mark.rows for mark in marks)])
     with new_file(folder / "index.parquet") as partial:
         pq.write_table(rows.combine_chunks(), partial, row_group_size=10 * ROWS_PER_GROUP)
     splits = {split: _timm_split(split, listed) for split, listed in index.shards.items()}

@@ -5,19 +5,24 @@ One schema for whoever writes or reads it. What is read is taken for hostile unt
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import pyarrow as pa
 from pydantic import Field, JsonValue
 
+from pipeline.attributes import MOST_ATTRIBUTES, AttributeName
+from pipeline.dataset import parquet
 from pipeline.dataset.codec import CropSettings
-from pipeline.dataset.parquet import read_table
+from pipeline.dataset.parquet import open_bounded
 from pipeline.errors import PipelineError, one_line
 from pipeline.records import Count, Record, Split, read_record
-from pipeline.shards.sample import INDEX_SCHEMA, LeftOut
-from pipeline.shards.tar import Shard
+from pipeline.shards.sample import EXTRA, NULLABLE, LeftOut, index_schema
+from pipeline.shards.tar import BLOCK, Shard
+
+SMALLEST_SAMPLE: Final = 4 * BLOCK
+"""Bytes that a sample takes of its tar: two headers, an image and a JSON file."""
 
 
 class Index(Record):
@@ -27,7 +32,9 @@ class Index(Record):
     licence: str
     provenance: dict[str, JsonValue]
     raw_sha256: dict[str, str]
-    attributes: list[str]
+    attributes: Annotated[list[AttributeName], Field(min_length=1, max_length=MOST_ATTRIBUTES)]
+    """The labels, in the order of the source."""
+
     crop: str | None
     size: Annotated[int, Field(ge=1, le=4096)]
     """Side of the crops, px."""
@@ -88,18 +95,33 @@ def check_rows(folder: Path, index: Index, split: str, rows: int) -> None:
         )
 
 
-def read_rows(folder: Path, columns: list[str]) -> pa.Table:
-    """Columns of `index.parquet`; but for `celeb_id` every value is known.
+def read_tables(
+    folder: Path, index: Index, columns: Sequence[str] | None = None
+) -> Iterator[pa.Table]:
+    """Columns of `index.parquet`, by default all; a row group a table.
 
-    Raises PipelineError where it is missing or damaged.
+    Null may be only what NULLABLE names, and labels. Raises PipelineError where the file is missing
+    or damaged, or index.json has more samples than its tars have room for.
     """
     path = folder / "index.parquet"
+    for shard in index.tars():
+        if shard.samples * SMALLEST_SAMPLE > shard.bytes:
+            raise PipelineError(
+                f"{folder / 'index.json'} has {shard.samples:,} samples in {shard.name} of"
+                f" {shard.bytes:,} bytes, which has no room for them; run `pipeline shard` again."
+            )
     try:
-        table = read_table(path, INDEX_SCHEMA, columns)
-        for name in table.column_names:
-            if table[name].null_count and name != "celeb_id":
-                raise ValueError(f"it has nulls in {name}")
-        return table
+        with open_bounded(path, most_rows=sum(map(index.samples, index.shards))) as file:
+            there = file.schema_arrow.names
+        schema = index_schema(index.attributes, [name for name in EXTRA if name in there])
+        for table in parquet.read_tables(
+            path, schema, columns, sum(map(index.samples, index.shards))
+        ):
+            for name in table.column_names:
+                known = name not in NULLABLE and name not in index.attributes
+                if known and table[name].null_count:
+                    raise ValueError(f"it has nulls in {name}")
+            yield table
     except (pa.ArrowException, OSError, ValueError) as error:
         raise PipelineError(
             f"{path} cannot be read ({one_line(error)}); run `pipeline shard` again."

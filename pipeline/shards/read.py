@@ -16,19 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from pipeline.attributes import CELEBA_ORDER
-from pipeline.dataset.arrow import numbers
-from pipeline.dataset.codec import BadImage, decode_crop, largest_crop
-from pipeline.dataset.labels import label_matrix
+from pipeline.dataset.codec import BadImage, decode_crop
+from pipeline.dataset.labels import Labels
+from pipeline.dataset.view import View
 from pipeline.engines import available_cpus
 from pipeline.errors import PipelineError
+from pipeline.shards.cache import open_rows
 from pipeline.shards.files import ShardFiles
-from pipeline.shards.foreign import index_foreign, is_foreign
-from pipeline.shards.index import Index, check_rows, read_index, read_rows
-from pipeline.shards.sample import INDEX_SCHEMA
+from pipeline.shards.rows import Rows
 
 BATCHES_AHEAD = 3
 """Batches being decoded while the newest one is used."""
@@ -42,58 +38,40 @@ class Batch:
     """uint8 RGB [B, S, S, 3]."""
 
     labels: np.ndarray
-    """bool [B, A], in the order of the reader's attributes."""
+    """bool [B, A], in the order of the reader's names; False where unknown."""
+
+    known: np.ndarray | None
+    """bool [B, A]; None where all labels of the batch are known."""
 
     rows: np.ndarray
-    """int64 [B], the samples' places in the split."""
+    """int64 [B], the samples' places among those of the reader."""
 
 
 class ShardReader:
     """The samples of one split of a shard folder, on this disk or (a UPath) behind a URL.
 
-    Labels come in the order of `attributes`: what asks for MODEL_ORDER has no order to mind.
+    With a view its images alone, and its labels in model order; without one all of both, in the
+    index's order. Tars without an index of ours are indexed first (`pipeline.shards.foreign`).
 
-    Tars without an index of ours are indexed first (`pipeline.shards.foreign`).
-
-    Raises PipelineError where the folder is no shard folder, the split is empty, or a shard named
-    by the index is missing or of another size.
+    Raises PipelineError where the folder is no shard folder, no sample counts, a label of the view
+    is missing, or a shard named by the index is missing or of another size.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        split: str,
-        threads: int | None = None,
-        attributes: Sequence[str] = CELEBA_ORDER,
+        self, folder: Path, split: str, view: View | None = None, threads: int | None = None
     ) -> None:
-        index, table = _read_split(folder, split)
-        if not len(table):
-            raise PipelineError(f"{folder} holds no samples of the split {split!r}.")
+        index, rows = open_rows(folder, split, view.attributes.names if view else ())
         self.size = index.size
         """Side of the crops, px."""
-        listed = index.shards.get(split, [])
-        names = pa.array([shard.name for shard in listed], pa.string())
-        shards = pc.index_in(table["shard"], names)
-        if shards.null_count:
-            raise PipelineError(
-                f"{folder / 'index.json'} is damaged (it lacks a shard of index.parquet);"
-                " run `pipeline shard` again."
-            )
         self.folder, self.split = folder, split
         self.threads = threads or available_cpus()
-        self.keys: list[str] = table["key"].to_pylist()
-        self.celeb_id: np.ndarray = numbers(table["celeb_id"].fill_null(-1))
-        self.labels = label_matrix(table, attributes)
-        """bool [N, A], in the order of `attributes`."""
-        self._shard: np.ndarray = numbers(shards)
-        self._offset: np.ndarray = numbers(table["offset"])
-        self._length: np.ndarray = numbers(table["length"])
-        self._crc32 = None if table["crc32"].null_count else numbers(table["crc32"])
-        self._check_places(np.array([shard.bytes for shard in listed], np.int64))
-        self._files = ShardFiles(folder, listed)
+        self._rows = rows
+        self._chosen, self._columns, self.names = _looked_at(folder, split, rows, view)
+        """Rows that count (None: all), and places and names of the labels."""
+        self._files = ShardFiles(folder, index.shards.get(split, []))
 
     def __len__(self) -> int:
-        return len(self.keys)
+        return len(self._rows) if self._chosen is None else len(self._chosen)
 
     def __enter__(self) -> "ShardReader":
         return self
@@ -105,18 +83,44 @@ class ShardReader:
         """Close the shard files."""
         self._files.close()
 
-    def _check_places(self, sizes: np.ndarray) -> None:
-        """Raises PipelineError for an image that does not lie in its shard, or is far too large."""
-        most = largest_crop(self.size)
-        room = sizes[self._shard] - self._offset
-        wrong = (self._offset < 0) | (self._length < 1) | (self._length > np.minimum(room, most))
-        if wrong.any():
-            row = int(np.flatnonzero(wrong)[0])
-            raise PipelineError(
-                f"{self.folder}: the index has the image of {self.keys[row]} at byte"
-                f" {self._offset[row]:,} with {self._length[row]:,} bytes, where none can be;"
-                " run `pipeline shard` again."
-            )
+    @property
+    def celeb_id(self) -> np.ndarray:
+        """Who is shown, int64 [N]; -1 where unknown."""
+        return self._rows.celeb_id if self._chosen is None else self._rows.celeb_id[self._chosen]
+
+    @property
+    def origin(self) -> np.ndarray | None:
+        """The part of a union that each is of, str [N]; None where there are no parts."""
+        if self._rows.origin is None:
+            return None
+        names = np.array(self._rows.origin.dictionary.to_pylist(), str)
+        origins = names[self._rows.origin.indices.to_numpy()]
+        return origins if self._chosen is None else origins[self._chosen]
+
+    def labels(self) -> Labels:
+        """The labels of all samples."""
+        values, known = self._rows.unpack(
+            slice(None) if self._chosen is None else self._chosen, self._columns
+        )
+        return Labels(self.names, values, known, self.celeb_id, self.origin)
+
+    def known_labels(self, rows: np.ndarray) -> int:
+        """How many labels of these samples are known."""
+        _, known = self._rows.unpack(self._places(rows), self._columns)
+        return len(rows) * len(self.names) if known is None else int(known.sum())
+
+    def key(self, row: int) -> str:
+        """The key of a sample."""
+        return str(self._rows.keys[int(self._places(np.array([row]))[0])])
+
+    def keys(self) -> list[str]:
+        """The keys of all samples."""
+        keys = self._rows.keys
+        return list((keys if self._chosen is None else keys.take(self._chosen)).to_pylist())
+
+    def _places(self, rows: np.ndarray) -> np.ndarray:
+        """Where samples of this reader stand among all of the split."""
+        return rows if self._chosen is None else self._chosen[rows]
 
     def batches(self, parts: Sequence[np.ndarray]) -> Iterator[Batch]:
         """A batch for each of `parts` (rows, int64 [B]), in their order.
@@ -134,39 +138,65 @@ class ShardReader:
 
     def encoded(self, row: int) -> bytes:
         """The image file of a sample, as it lies in its shard."""
-        shard, offset, length = self._shard[row], self._offset[row], self._length[row]
+        return self._encoded(int(self._places(np.array([row]))[0]))
+
+    def _encoded(self, place: int) -> bytes:
+        rows = self._rows
+        shard, offset, length = rows.shard[place], rows.offset[place], rows.length[place]
         return self._files.read(int(shard), int(offset), int(length))
 
     def _begin(
         self, pool: ThreadPoolExecutor, rows: np.ndarray
     ) -> tuple[Batch, list[Future[None]]]:
-        self._files.want(self._shard[rows].tolist())
+        places = self._places(rows)
+        self._files.want(self._rows.shard[places].tolist())
         images = np.empty((len(rows), self.size, self.size, 3), np.uint8)
         parts = np.array_split(np.arange(len(rows)), min(self.threads, len(rows)))
-        futures = [pool.submit(self._decode, rows[part], images[part[0] :]) for part in parts]
-        return Batch(images, self.labels[rows], rows), futures
+        futures = [pool.submit(self._decode, places[part], images[part[0] :]) for part in parts]
+        return Batch(images, *self._rows.unpack(places, self._columns), rows), futures
 
-    def _decode(self, rows: np.ndarray, images: np.ndarray) -> None:
-        for image, row in zip(images, rows.tolist(), strict=False):
-            data = self.encoded(row)
+    def _decode(self, places: np.ndarray, images: np.ndarray) -> None:
+        crc32 = self._rows.crc32
+        for image, place in zip(images, places.tolist(), strict=False):
+            data = self._encoded(place)
             try:
-                if self._crc32 is not None and zlib.crc32(data) != self._crc32[row]:
+                if crc32 is not None and zlib.crc32(data) != crc32[place]:
                     raise BadImage("is damaged (its crc32 is not the index's)")
                 decode_crop(data, image)
             except BadImage as error:
-                path = self._files.paths[self._shard[row]]
+                path = self._files.paths[self._rows.shard[place]]
                 raise PipelineError(
-                    f"{path}: the image of {self.keys[row]} {error};"
+                    f"{path}: the image of {self._rows.keys[place]} {error};"
                     " copy the shard again or make it anew."
                 ) from error
 
 
-def split_labels(folder: Path, split: str, attributes: Sequence[str]) -> np.ndarray:
-    """The labels of a split, bool [N, A] in the order of `attributes`; opens no shard of ours.
+def split_labels(folder: Path, split: str, view: View) -> Labels:
+    """The labels of a split as the view has them, in model order; opens no shard of ours.
 
-    Raises PipelineError where the folder is no shard folder.
+    Raises PipelineError where the folder is no shard folder, or lacks a label of the view.
     """
-    return label_matrix(_read_split(folder, split)[1], attributes)
+    _, rows = open_rows(folder, split, view.attributes.names)
+    chosen, columns, names = _looked_at(folder, split, rows, view)
+    values, known = rows.unpack(slice(None) if chosen is None else chosen, columns)
+    celeb_id = rows.celeb_id if chosen is None else rows.celeb_id[chosen]
+    return Labels(names, values, known, celeb_id)
+
+
+def _looked_at(
+    folder: Path, split: str, rows: Rows, view: View | None
+) -> tuple[np.ndarray | None, Sequence[int], tuple[str, ...]]:
+    """The rows that count (None: all), and the places and names of the labels."""
+    if view is None:
+        return None, range(len(rows.labels)), rows.labels
+    view.require(rows.labels, folder)
+    names = view.attributes.model_order
+    chosen = view.rows(split, len(rows), rows.column)
+    if chosen is not None and not len(chosen):
+        raise PipelineError(
+            f"{folder} holds no samples of the split {split!r} that data.where keeps."
+        )
+    return chosen, [rows.labels.index(name) for name in names], names
 
 
 def _finish(begun: tuple[Batch, list[Future[None]]]) -> Batch:
@@ -174,13 +204,3 @@ def _finish(begun: tuple[Batch, list[Future[None]]]) -> Batch:
     for future in futures:
         future.result()
     return batch
-
-
-def _read_split(folder: Path, split: str) -> tuple[Index, pa.Table]:
-    """The folder's index.json and the split's rows of index.parquet, or their like."""
-    if is_foreign(folder):
-        return index_foreign(folder, split)
-    index = read_index(folder)
-    table = read_rows(folder, INDEX_SCHEMA.names).filter(pc.field("split") == split)
-    check_rows(folder, index, split, len(table))
-    return index, table

@@ -20,9 +20,9 @@ _FIXED: Final = {
     "crc32": pa.uint32(),
     "celeb_id": pa.int64(),
 }
-_EXTRA: Final = {"origin": pa.string(), "size": pa.int32()}
-NULLABLE: Final = frozenset(("crc32", "celeb_id", "size"))
-"""Columns besides the labels in which a value may be unknown."""
+EXTRA: Final = {"origin": pa.string(), "size": pa.int32()}
+NULLABLE: Final = frozenset(("celeb_id", "size"))
+"""Columns besides the labels in which a value may be unknown in a file of ours."""
 
 
 def index_schema(labels: Sequence[str], extra: Sequence[str] = ()) -> pa.Schema:
@@ -30,7 +30,7 @@ def index_schema(labels: Sequence[str], extra: Sequence[str] = ()) -> pa.Schema:
 
     Offset (in the tar), length (bytes) and crc32 are the image's. Labels are null where unknown.
     """
-    columns = {**_FIXED, **{name: _EXTRA[name] for name in extra}}
+    columns = {**_FIXED, **{name: EXTRA[name] for name in extra}}
     return pa.schema({**columns, **dict.fromkeys(labels, pa.bool_())})
 
 
@@ -113,9 +113,7 @@ def _digits(bits: bytes) -> str:
     return f"{int.from_bytes(bits):0{8 * len(bits)}b}"
 
 
-def index_rows(
-    split: str, shard: str, samples: Sequence[Sample], schema: pa.Schema
-) -> pa.Table:
+def index_rows(split: str, shard: str, samples: Sequence[Sample], schema: pa.Schema) -> pa.Table:
     """The rows of index.parquet for the samples of a shard, under an `index_schema`."""
     labels = sum(field.type == pa.bool_() for field in schema)
     known = None
@@ -138,9 +136,7 @@ def index_rows(
     if "size" in schema.names:
         columns["size"] = _nullable([sample.size for sample in samples], np.int32)
     packed = unpack_labels([sample.labels for sample in samples], labels)
-    return pa.Table.from_arrays(
-        [*columns.values(), *label_columns(packed, known)], schema=schema
-    )
+    return pa.Table.from_arrays([*columns.values(), *label_columns(packed, known)], schema=schema)
 
 
 def _nullable(values: list[int | None], kind: type[np.integer]) -> pa.Array:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pipeline.attributes import load_set
 from pipeline.dataset.wanted import refuse, source_changes
 from pipeline.errors import PipelineError
 from pipeline.params import Params
@@ -15,7 +16,8 @@ def wanted_index(folder: Path, settings: Params) -> Index:
     Of tars that others made only the size is known, which has to be that of the params. Raises
     PipelineError where the shards are others, and as `index_of` does.
     """
-    index, wanted = index_of(folder), settings.shards
+    index = index_of(folder, load_set(settings.data.attributes).names)
+    wanted = settings.shards
     if index.format is None:
         if index.size != wanted.size:
             raise PipelineError(

@@ -19,4 +19,4 @@ def open_source(params: Params) -> Source:
     from pipeline.sources.synthetic.source import SyntheticSource
 
     drawn = params.sources.synthetic
-    return SyntheticSource(drawn.train, drawn.valid, drawn.test, drawn.seed)
+    return SyntheticSource(**drawn.model_dump())

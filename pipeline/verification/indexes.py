@@ -10,14 +10,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset.keys import key_of
 from pipeline.dataset.parquet import open_bounded, read_table
-from pipeline.dataset.raw_index import RawFile, RawIndex
+from pipeline.dataset.raw_index import RawIndex
 from pipeline.files import is_junk
 from pipeline.records import Record, load_record
-from pipeline.shards.index import Index
-from pipeline.shards.sample import INDEX_SCHEMA
+from pipeline.shards.index import SMALLEST_SAMPLE, Index
+from pipeline.shards.sample import EXTRA, NULLABLE, index_schema
 from pipeline.verification.faults import Notes
 
 _OUR_NAME = re.compile(r"[a-z]+-\d{6,}\.tar")
@@ -33,8 +32,8 @@ class _Info(Record):
     splits: dict[str, dict[str, object]]
 
 
-def check_source(folder: Path, notes: Notes) -> dict[str, RawFile]:
-    """Compare source.json with itself and its folder; returns the raw files that it lists."""
+def check_source(folder: Path, notes: Notes) -> RawIndex | None:
+    """Compare source.json with itself and its folder; returns it, None where it is damaged."""
     with notes.reading(folder / "source.json"):
         source = load_record(RawIndex, folder / "source.json")
         for split, count in source.counts.items():
@@ -43,8 +42,8 @@ def check_source(folder: Path, notes: Notes) -> dict[str, RawFile]:
                 text = f"counts {count:,} images of {split}, its files hold {rows:,}"
                 notes.add("source.json", text)
         _note_extra_files(folder, "source.json", source.files, notes)
-        return source.files
-    return {}
+        return source
+    return None
 
 
 def check_index(
@@ -72,8 +71,6 @@ def check_index(
 
 
 def _compare_counts(index: Index, names: list[str], notes: Notes) -> None:
-    if index.attributes != list(CELEBA_ORDER):
-        notes.add("index.json", "attributes are not the 40 in CelebA order")
     for shard in index.tars():
         if not _OUR_NAME.fullmatch(shard.name) or shard.sha256 is None:
             notes.add(
@@ -106,6 +103,8 @@ def _compare_with_source(index: Index, raw: Path, notes: Notes) -> None:
     """Note a stale index, and images that neither shards nor quarantine account for."""
     with notes.reading(raw / "source.json"):
         source = load_record(RawIndex, raw / "source.json")
+        if index.attributes != source.attributes:
+            notes.add("index.json", "attributes are not those of source.json")
         now = {name: file.sha256 for name, file in source.files.items()}
         stale = {name for name, _ in index.raw_sha256.items() ^ now.items()}
         for name in stale:
@@ -153,18 +152,26 @@ def _compare_rows(path: Path, index: Index, quick: bool, notes: Notes) -> dict[s
 
 
 def _read_rows(path: Path, index: Index, columns: list[str] | None) -> pa.Table:
-    """index.parquet. Raises ValueError where it is not what INDEX_SCHEMA says."""
-    with open_bounded(path) as file:
-        if not file.schema_arrow.equals(INDEX_SCHEMA):
+    """index.parquet. Raises ValueError where it is not what its index.json says."""
+    # A small file may claim, and hold, any number of rows.
+    most = min(2 * sum(map(index.samples, index.shards)), _room(path.parent, index))
+    with open_bounded(path, most_rows=most) as file:
+        there = file.schema_arrow
+        schema = index_schema(index.attributes, [name for name in EXTRA if name in there.names])
+        if not there.equals(schema):
             raise ValueError("it has other columns")
-        rows = file.metadata.num_rows  # a small file may claim, and hold, any number
-        if rows > 2 * sum(map(index.samples, index.shards)):
-            raise ValueError(f"it has {rows:,} rows")
-    table = read_table(path, INDEX_SCHEMA, columns)
+    table = read_table(path, schema, columns, most)
     for name in table.column_names:
-        if table[name].null_count and name != "celeb_id":
+        known = name not in NULLABLE and name not in index.attributes
+        if known and table[name].null_count:
             raise ValueError(f"it has nulls in {name}")
     return table
+
+
+def _room(folder: Path, index: Index) -> int:
+    """How many samples the tars that are there can hold, twice over."""
+    tars = [folder / shard.name for shard in index.tars()]
+    return 2 * sum(p.stat().st_size for p in tars if p.is_file()) // SMALLEST_SAMPLE + len(tars)
 
 
 def _note_extra_files(folder: Path, index: str, listed: Iterable[str], notes: Notes) -> None:

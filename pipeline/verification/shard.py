@@ -7,7 +7,7 @@ is looked for.
 import io
 import zlib
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,7 +17,6 @@ import simplejpeg
 from PIL import Image
 from pydantic import BaseModel, ValidationError
 
-from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset.codec import BadImage, CropSettings, decode_crop, largest_crop
 from pipeline.dataset.keys import key_of
 from pipeline.dataset.labels import label_matrix
@@ -33,7 +32,7 @@ MOST_STRANGERS = 1000
 class SampleFile(BaseModel, strict=True):
     """What `<key>.json` holds, in this order."""
 
-    attributes: list[int]
+    attributes: list[int | None]
     celeb_id: int | None
     """-1 where unknown; null in older shards."""
 
@@ -44,15 +43,23 @@ class ShardInspector:
     """Reads a tar that may be damaged anywhere, and notes what is wrong under each key."""
 
     def __init__(
-        self, path: Path, file: BinaryIO, rows: pa.Table, crop: CropSettings, notes: Notes
+        self,
+        path: Path,
+        file: BinaryIO,
+        rows: pa.Table,
+        names: Sequence[str],
+        crop: CropSettings,
+        notes: Notes,
     ) -> None:
+        """`rows` are those of index.parquet, `names` those of the labels in it."""
         self.path, self.file, self.rows, self.crop, self.notes = path, file, rows, crop, notes
+        self.labels = names
         self.size = path.stat().st_size
         self.kinds = (crop.format, "json")
         self.keys: list[str] = rows["key"].to_pylist()
         self.names = [f"{key}.{kind}" for key in self.keys for kind in self.kinds]
         self.places = {name: place for place, name in enumerate(self.names)}
-        self.labels = label_matrix(rows)
+        self.values, self.known = label_matrix(rows, names)
         self.identities: list[int | None] = rows["celeb_id"].to_pylist()
         self.crc32: list[int] = rows["crc32"].to_pylist()
         self.pixels = np.empty((crop.size, crop.size, 3), np.uint8)
@@ -168,11 +175,14 @@ class ShardInspector:
         except ValidationError as error:
             yield f"json is damaged ({error.errors()[0]['msg']})"
             return
-        labels = self.labels[row].tolist()
+        labels: list[bool | None] = self.values[row].tolist()
+        if self.known is not None:
+            known = self.known[row].tolist()
+            labels = [label if told else None for label, told in zip(labels, known, strict=True)]
         if len(sample.attributes) != len(labels):
             yield f"json has {len(sample.attributes)} labels"
         elif sample.attributes != labels:
-            pairs = zip(CELEBA_ORDER, sample.attributes, labels, strict=True)
+            pairs = zip(self.labels, sample.attributes, labels, strict=True)
             wrong = [name for name, there, here in pairs if there != here]
             yield f"labels differ from index.parquet in {', '.join(wrong)}"
         identity = None if sample.celeb_id == -1 else sample.celeb_id

@@ -6,28 +6,34 @@ than a few samples are held in memory.
 """
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, chain
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipeline import engines
 from pipeline.dataset.codec import BadImage, CropSettings
-from pipeline.dataset.crops import decode_portrait
+from pipeline.dataset.crops import decode_picture, decode_portrait
 from pipeline.dataset.keys import key_of
 from pipeline.dataset.parquet import open_bounded
-from pipeline.dataset.raw import SCHEMA, image_batches, named_images, open_parquet
+from pipeline.dataset.raw import image_batches, named_images, open_parquet
 from pipeline.dataset.raw_index import RawFile
 from pipeline.files import is_junk, sha256_of
 from pipeline.progress import Progress
 from pipeline.reading import check_plain
-from pipeline.shards.sample import INDEX_SCHEMA
+from pipeline.shards.sample import EXTRA, index_schema
 from pipeline.shards.tar import Shard
 from pipeline.verification.faults import Fault, Notes
 from pipeline.verification.indexes import Span, check_index, check_source
 from pipeline.verification.shard import ShardInspector
+
+MOST_ROWS: Final = 2**40
+"""Of index.parquet: it was compared with index.json and the tars before."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,8 @@ class RawUnit:
 
     path: Path
     record: RawFile
+    portraits: bool
+    """Whether images are aligned portraits of one size, and no others."""
 
     @property
     def samples(self) -> int:
@@ -66,7 +74,7 @@ class RawUnit:
                 return
             differs = sha256_of(self.path) != self.record.sha256
             for group in range(file.metadata.num_row_groups):
-                for batch in image_batches(file, group, SCHEMA.names):
+                for batch in image_batches(file, group, file.schema_arrow.names):
                     if differs:
                         self._check_images(batch["image"], notes)
         if differs and not notes.about(self.path.name):
@@ -77,7 +85,7 @@ class RawUnit:
     def _check_images(self, images: pa.StructArray, notes: Notes) -> None:
         for name, data in named_images(images):
             try:
-                decode_portrait(data, name)
+                (decode_portrait if self.portraits else decode_picture)(data, name)
             except BadImage as error:
                 notes.add(self.path.name, f"image {error}", key_of(name))
 
@@ -89,6 +97,7 @@ class ShardUnit:
     path: Path
     record: Shard
     crop: CropSettings
+    labels: tuple[str, ...]
     span: Span | None
     """Its rows of index.parquet, first and last (exclusive); None where that cannot be read."""
 
@@ -102,9 +111,9 @@ class ShardUnit:
         same_size = size == self.record.bytes
         differs = not quick and not (same_size and sha256_of(self.path) == self.record.sha256)
         if not quick and self.span:
-            rows = _read_span(self.path.with_name("index.parquet"), self.span)
+            rows = _read_span(self.path.with_name("index.parquet"), self.labels, self.span)
             with self.path.open("rb") as file:
-                ShardInspector(self.path, file, rows, self.crop, notes).read()
+                ShardInspector(self.path, file, rows, self.labels, self.crop, notes).read()
         if notes.about(self.path.name):  # which tells why size and hash differ
             return
         _compare_size(self.path, self.record.bytes, "index.json", notes)
@@ -156,7 +165,11 @@ def check_unit(unit: RawUnit | ShardUnit, quick: bool) -> tuple[int, list[Fault]
 
 
 def _raw_units(folder: Path, notes: Notes) -> list[RawUnit]:
-    return [RawUnit(folder / name, record) for name, record in check_source(folder, notes).items()]
+    source = check_source(folder, notes)
+    if source is None:
+        return []
+    portraits = source.pictures == "portraits"
+    return [RawUnit(folder / name, file, portraits) for name, file in source.files.items()]
 
 
 def _shard_units(folder: Path, raw: Path, quick: bool, notes: Notes) -> list[ShardUnit]:
@@ -165,19 +178,25 @@ def _shard_units(folder: Path, raw: Path, quick: bool, notes: Notes) -> list[Sha
         return []
     with notes.reading(folder / "index.json"):
         crop = index.crop_settings()
-        return [ShardUnit(folder / s.name, s, crop, spans.get(s.name)) for s in index.tars()]
+        labels = tuple(index.attributes)
+        return [
+            ShardUnit(folder / s.name, s, crop, labels, spans.get(s.name)) for s in index.tars()
+        ]
     return []
 
 
-def _read_span(path: Path, span: Span) -> pa.Table:
-    """Some rows of a parquet file, reading no other row groups than theirs."""
+def _read_span(path: Path, labels: Sequence[str], span: Span) -> pa.Table:
+    """Some rows of index.parquet, reading no other row groups than theirs."""
     first, last = span
-    with open_bounded(path, [f.name for f in INDEX_SCHEMA if f.type == pa.string()]) as file:
+    there = pq.read_schema(path).names
+    schema = index_schema(labels, [name for name in EXTRA if name in there])
+    texts = [field.name for field in schema if field.type == pa.string()]
+    with open_bounded(path, texts, most_rows=MOST_ROWS) as file:
         rows = [file.metadata.row_group(n).num_rows for n in range(file.metadata.num_row_groups)]
         starts = list(accumulate(rows, initial=0))
         groups = range(bisect_right(starts, first) - 1, bisect_left(starts, last))
         table = file.read_row_groups(list(groups)).slice(first - starts[groups[0]], last - first)
-    return table.cast(INDEX_SCHEMA)
+    return table.cast(schema)
 
 
 def _compare_size(path: Path, size: int, index: str, notes: Notes) -> None:

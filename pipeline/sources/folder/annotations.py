@@ -24,10 +24,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset.arrow import numbers
 from pipeline.errors import PipelineError
 from pipeline.reading import read_plain
+from pipeline.sources.celeba import celeba_labels
 
 _LABELS = {"-1": -1, "-1.0": -1, "0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1}
 _NO_LABEL = 2
@@ -54,7 +54,7 @@ class AttributeList:
     """[N] string, file names in the order of the file."""
 
     attributes: np.ndarray
-    """[N, 40] bool, CelebA order."""
+    """bool [N, A], in the order of `celeba_labels`."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def read_attributes(path: Path) -> AttributeList:
     Raises PipelineError naming the file, the line and the column where a label is not -1, 0
     or 1, a column is missing or unknown, the count line disagrees, or an image is listed twice.
     """
-    text = _read_text(path, len(CELEBA_ORDER))
+    text = _read_text(path, len(celeba_labels()))
     _check_columns(text)
     listed = _parse_grid(text) or _parse_labels_at_once(text) or _parse_labels_by_line(text)
     names, attributes = listed
@@ -212,17 +212,17 @@ def _fields(line: bytes, delimiter: str) -> list[str]:
 def _check_columns(text: _Text) -> None:
     """Leave the attributes alone in `columns`. Raises PipelineError where they are not the 40."""
     header = f"{text.path}, line {max(text.first_line - 1, 1)}"
-    if not set(CELEBA_ORDER) & set(text.columns):
+    if not set(celeba_labels()) & set(text.columns):
         start = " ".join(text.columns)[:40]
         there = f"{start!r} is no header" if start else "there is no header"
         raise PipelineError(
             f"{header}: {there}; the names of CelebA's 40 attributes belong on a line before the"
             " images."
         )
-    if text.columns[0] not in CELEBA_ORDER:
+    if text.columns[0] not in celeba_labels():
         del text.columns[0]  # Kaggle names the file column, the official file does not
-    known, given = set(CELEBA_ORDER), set(text.columns)
-    problems = [f"lacks the column {name}" for name in CELEBA_ORDER if name not in given]
+    known, given = set(celeba_labels()), set(text.columns)
+    problems = [f"lacks the column {name}" for name in celeba_labels() if name not in given]
     problems += [f"has the unknown column {name}" for name in text.columns if name not in known]
     if len(text.columns) > len(given):
         problems.append("names a column twice")
@@ -270,7 +270,7 @@ def _parse_grid(text: _Text) -> tuple[pa.Array, np.ndarray] | None:
     offsets = np.arange(0, names.size + 1, length, dtype=np.int32)
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(names)]
     labels = np.column_stack([~negative, positive])
-    columns = [text.columns.index(name) for name in CELEBA_ORDER]
+    columns = [text.columns.index(name) for name in celeba_labels()]
     return pa.Array.from_buffers(pa.string(), len(names), buffers), labels[:, columns]
 
 
@@ -278,7 +278,7 @@ def _parse_labels_at_once(text: _Text) -> tuple[pa.Array, np.ndarray] | None:
     parsed = _parse_at_once(text, ["file", *text.columns], pa.int8())
     if parsed is None:
         return None
-    values = np.column_stack([numbers(parsed[name]) for name in CELEBA_ORDER])
+    values = np.column_stack([numbers(parsed[name]) for name in celeba_labels()])
     if values.min() < -1 or values.max() > 1 or (values.min() == -1 and (values == 0).any()):
         return None
     return parsed["file"].combine_chunks(), values > 0
@@ -326,12 +326,12 @@ def _digits(column: pa.ChunkedArray) -> int:
 
 
 def _parse_labels_by_line(text: _Text) -> tuple[pa.Array, np.ndarray]:
-    columns = [text.columns.index(name) for name in CELEBA_ORDER]
+    columns = [text.columns.index(name) for name in celeba_labels()]
     names, rows = [], []
     seen: set[int] = set()
     for number, (name, *fields) in text.lines():
         if len(fields) != len(columns):
-            raise text.fail(number, f"{len(fields)} labels where 40 belong")
+            raise text.fail(number, f"{len(fields)} labels where {len(columns)} belong")
         values = [_LABELS.get(field.lower(), _NO_LABEL) for field in fields]
         if _NO_LABEL in values:
             at = values.index(_NO_LABEL)

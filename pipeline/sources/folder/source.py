@@ -7,16 +7,16 @@ it where the three layouts keep them. The labels alone are taken only when that 
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline.attributes import SPLITS
 from pipeline.dataset.labels import Labels, label_columns
-from pipeline.dataset.raw import BYTES_PER_GROUP, IMAGE, ROWS_PER_GROUP, SCHEMA
+from pipeline.dataset.raw import BYTES_PER_GROUP, IMAGE, ROWS_PER_GROUP, raw_schema
 from pipeline.errors import PipelineError
-from pipeline.sources.celeba import LICENCE
+from pipeline.sources.celeba import LICENCE, PEOPLE, celeba_labels
 from pipeline.sources.folder.annotations import align, read_attributes, read_pairs
 from pipeline.sources.folder.images import PLACES, find_images
 
@@ -34,6 +34,9 @@ class FolderSource:
     that the annotations name is missing; without `with_images` none is looked for.
     """
 
+    pictures: Final = "portraits"
+    people: Final = PEOPLE
+
     def __init__(self, root: Path, with_images: bool = True) -> None:
         if not root.is_dir():
             relative = (
@@ -46,6 +49,7 @@ class FolderSource:
                 " `pipeline stats`)."
             )
         self.root = root
+        self.schema = raw_schema(celeba_labels())
         attributes = _find(root, "list_attr_celeba")
         partition = _find(root, "list_eval_partition")
         if attributes is None or partition is None:
@@ -96,7 +100,8 @@ class FolderSource:
         result = {}
         for code, split in enumerate(SPLITS):
             rows = self._split == code
-            result[split] = Labels(self._attributes[rows], self._celeb_id[rows])
+            values = self._attributes[rows]
+            result[split] = Labels(celeba_labels(), values, None, self._celeb_id[rows])
         return result
 
     def provenance(self) -> dict[str, Any]:
@@ -126,7 +131,7 @@ class FolderSource:
                     pa.array(celeb_id, mask=celeb_id < 0),
                     *label_columns(self._attributes[chosen]),
                 ],
-                schema=SCHEMA,
+                schema=self.schema,
             )
 
     def _image_column(self, names: list[str]) -> pa.Array:

@@ -7,18 +7,18 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.attributes import CELEBA_ORDER, SPLITS
+from pipeline.attributes import SPLITS
 from pipeline.dataset.keys import is_key
 from pipeline.dataset.parquet import LONGEST_TEXT, check_sizes, open_bounded, rows_at_once
-from pipeline.dataset.raw import IMAGE, SCHEMA
+from pipeline.dataset.raw import IMAGE, raw_schema
 from pipeline.errors import PipelineError, one_line
-from pipeline.sources.celeba import LARGEST_IMAGE, LICENCE
+from pipeline.sources.celeba import LARGEST_IMAGE, LICENCE, PEOPLE, celeba_labels
 from pipeline.sources.hub.files import Hub, HubFile
 
 ROWS_PER_BATCH = 100
@@ -40,7 +40,11 @@ class HubSource:
     files do not hold an image and the 40 attributes.
     """
 
+    pictures: Final = "portraits"
+    people: Final = PEOPLE
+
     def __init__(self, repo: str, revision: str, cache: Path | None = None) -> None:
+        self.schema = raw_schema(celeba_labels())
         self._hub = Hub(repo, revision, cache)
         self._hub.fetch(self._check_columns)
         self.counts = dict.fromkeys(SPLITS, 0)
@@ -114,7 +118,7 @@ class HubSource:
     def _read(self, file: HubFile, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
         with self._opened(file) as parquet:
             for group in range(parquet.metadata.num_row_groups):
-                check_sizes(parquet, [group], ["celeb_id", *CELEBA_ORDER])
+                check_sizes(parquet, [group], ["celeb_id", *celeba_labels()])
                 few = rows_at_once(parquet, group, "image", rows)
                 yield from parquet.iter_batches(few, [group], columns)
 
@@ -128,7 +132,7 @@ class HubSource:
 
     def _columns_of(self, file: HubFile, schema: pa.Schema) -> list[str]:
         """The columns to read of a file. Raises PipelineError for what is missing or odd."""
-        missing = [column for column in ("image", *CELEBA_ORDER) if column not in schema.names]
+        missing = [column for column in ("image", *celeba_labels()) if column not in schema.names]
         if missing:
             raise PipelineError(
                 f"{self._hub.repo}: {file.name} lacks the columns {', '.join(missing[:3])}"
@@ -138,7 +142,7 @@ class HubSource:
         image = schema.field("image").type
         parts = {part.name: part.type for part in image} if pa.types.is_struct(image) else {}
         odd = [] if parts.get("bytes") in (pa.binary(), pa.large_binary()) else ["image"]
-        odd += [name for name in CELEBA_ORDER if not _is_label(schema.field(name).type)]
+        odd += [name for name in celeba_labels() if not _is_label(schema.field(name).type)]
         optional = ["image.path"] if parts.get("path") in _PATHS else []
         if "celeb_id" in schema.names:
             optional.append("celeb_id")
@@ -150,7 +154,7 @@ class HubSource:
                 " integer, an identity (celeb_id) an integer; set sources.hub.repo to such a"
                 " CelebA."
             )
-        return ["image.bytes", *optional, *CELEBA_ORDER]
+        return ["image.bytes", *optional, *celeba_labels()]
 
     def _names_are_keys(self) -> bool:
         """Whether `image.path` gives every image a name that no other has and a key can be."""
@@ -167,7 +171,7 @@ class HubSource:
         return True
 
     def _converted(self, batch: pa.RecordBatch, file: str, row: int, number: int) -> pa.RecordBatch:
-        """A batch under SCHEMA; it begins at `row` of `file`, with image `number` of them all."""
+        """A batch under the schema; it begins at `row` of `file`, with image `number` of all."""
         images = pc.struct_field(batch["image"], "bytes").cast(pa.binary())
         for at, size in enumerate(pc.binary_length(images).to_pylist(), row):
             if not size or size > LARGEST_IMAGE:
@@ -187,9 +191,9 @@ class HubSource:
             [
                 pa.StructArray.from_arrays([images, pa.array(names)], fields=list(IMAGE)),
                 identity.cast(pa.int64()),
-                *(_labels(batch[name], f"{file}, column {name}") for name in CELEBA_ORDER),
+                *(_labels(batch[name], f"{file}, column {name}") for name in celeba_labels()),
             ],
-            schema=SCHEMA,
+            schema=self.schema,
         )
 
 

@@ -10,15 +10,13 @@ not form a covariance matrix; the nearest one by its eigenvalues is taken.
 import csv
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from statistics import NormalDist
 from typing import Final
 
 import numpy as np
 
-from pipeline.attributes import CELEBA_ORDER, SPLITS
-
-FACTS: Final = Path(__file__).parents[2] / "facts"
+from pipeline.attributes import SPLITS
+from pipeline.sources.celeba import FACTS, celeba_labels
 
 STABILITY: Final[dict[str, float]] = {
     "Male": 1.0,
@@ -59,8 +57,8 @@ named before it, as far as it follows from them. Attributes not named belong to 
 """
 
 ORDER: Final[tuple[int, ...]] = tuple(
-    CELEBA_ORDER.index(name)
-    for name in (*STABILITY, *(name for name in CELEBA_ORDER if name not in STABILITY))
+    celeba_labels().index(name)
+    for name in (*STABILITY, *(name for name in celeba_labels() if name not in STABILITY))
 )
 
 
@@ -97,7 +95,7 @@ def celeba_copula() -> Copula:
     # Seven decimals are more than the data know, and the same on every processor.
     factor = np.empty_like(correlations)
     factor[list(ORDER)] = np.linalg.cholesky(correlations[np.ix_(ORDER, ORDER)]).round(7)
-    stability = np.array([STABILITY.get(CELEBA_ORDER[column], 0.0) for column in ORDER])
+    stability = np.array([STABILITY.get(celeba_labels()[column], 0.0) for column in ORDER])
     return Copula(thresholds, factor, stability)
 
 
@@ -105,14 +103,14 @@ def celeba_prevalences(split: str) -> np.ndarray:
     """Share of positive labels in a split of CelebA, float64 [40] in CelebA order."""
     with open(FACTS / "celeba_positives.csv", newline="") as file:
         counts = {row["attribute"]: int(row[split]) for row in csv.DictReader(file)}
-    return np.array([counts[name] / counts["images"] for name in CELEBA_ORDER])
+    return np.array([counts[name] / counts["images"] for name in celeba_labels()])
 
 
 def celeba_phi() -> np.ndarray:
     """Correlation of the labels on CelebA's training split, float64 [40, 40] in CelebA order."""
     with open(FACTS / "celeba_phi_train.csv", newline="") as file:
         rows = {row["attribute"]: row for row in csv.DictReader(file)}
-    return np.array([[float(rows[a][b]) for b in CELEBA_ORDER] for a in CELEBA_ORDER])
+    return np.array([[float(rows[a][b]) for b in celeba_labels()] for a in celeba_labels()])
 
 
 def latent_correlations(prevalence: np.ndarray, phi: np.ndarray) -> np.ndarray:

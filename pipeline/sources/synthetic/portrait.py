@@ -10,7 +10,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from pipeline.attributes import CELEBA_ORDER
+from pipeline.sources.celeba import celeba_labels
 from pipeline.sources.synthetic import dress, face, hair
 from pipeline.sources.synthetic.canvas import HEIGHT, WIDTH, Canvas, Colour, Pose, mix
 from pipeline.sources.synthetic.sitter import Sitter, make_sitter
@@ -87,7 +87,7 @@ def draw(labels: np.ndarray, identity: int, variation: int) -> np.ndarray:
     `labels`: bool [40] in CelebA order, any combination; `identity`, `variation`: any integer
     from 0 on. The same three give the same picture.
     """
-    has = dict(zip(CELEBA_ORDER, map(bool, labels), strict=True))
+    has = dict(zip(celeba_labels(), map(bool, labels), strict=True))
     sitter = make_sitter(has, np.random.default_rng(identity))
     scene = make_scene(np.random.default_rng(variation))
     canvas = Canvas(scene.pose, ZOOM)

@@ -6,7 +6,7 @@ neighbouring rows show ten persons, mixed as in CelebA.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from functools import lru_cache, partial
 from statistics import NormalDist
@@ -17,10 +17,12 @@ import numpy as np
 import pyarrow as pa
 import simplejpeg
 
-from pipeline.attributes import CELEBA_ORDER, SPLITS
-from pipeline.dataset.raw import IMAGE, SCHEMA
+from pipeline.attributes import SPLITS
+from pipeline.dataset.labels import label_columns
+from pipeline.dataset.raw import IMAGE, raw_schema
 from pipeline.engines import available_cpus, open_pool
 from pipeline.errors import PipelineError
+from pipeline.sources.celeba import celeba_labels
 from pipeline.sources.synthetic import portrait
 from pipeline.sources.synthetic.copula import celeba_copula
 
@@ -34,20 +36,45 @@ PERSONS_PER_BLOCK: Final = 10
 SMALL: Final = 500
 """Splits up to this size are drawn sooner than a pool of processes starts."""
 
-_PERSON, _PICTURE = 0, 1
+_PERSON, _PICTURE, _UNKNOWN = 0, 1, 2
 
 
 class SyntheticSource:
     """A `Source` of drawn portraits."""
 
+    pictures: Final = "portraits"
+
     def __init__(
-        self, train: int, valid: int, test: int, seed: int, workers: int | None = None
+        self,
+        train: int,
+        valid: int,
+        test: int,
+        seed: int,
+        workers: int | None = None,
+        attributes: Sequence[str] | None = None,
+        unknown: float = 0.0,
     ) -> None:
         """Prepare, but draw nothing. `workers`: processes; None means one per core.
 
-        Raises PipelineError for a negative count or seed, and for more images than six
-        digits can name.
+        `attributes` are drawn and labelled, of CelebA's all by default; `unknown` is the share of
+        labels that are left unknown. Raises PipelineError for a negative count or seed, for more
+        images than six digits can name, and for attributes that cannot be drawn.
         """
+        known = celeba_labels()
+        if odd := [name for name in attributes or () if name not in known]:
+            raise PipelineError(
+                f"sources.synthetic.attributes names {odd[0]}, which cannot be drawn; choose from"
+                " CelebA's, as pipeline/sets/celeba.yaml has them."
+            )
+        if attributes is not None and not 0 < len(set(attributes)) == len(attributes):
+            raise PipelineError(
+                "sources.synthetic.attributes names nothing, or an attribute twice; name those to"
+                " draw, or null for all."
+            )
+        self.labels = tuple(name for name in known if attributes is None or name in attributes)
+        self.unknown = unknown
+        self.schema = raw_schema(self.labels)
+        self.people = f"synthetic faces of seed {seed}"
         self.counts = {"train": train, "valid": valid, "test": test}
         for split, count in self.counts.items():
             if count < 0:
@@ -75,6 +102,8 @@ class SyntheticSource:
             " prevalences and correlations of CelebA.",
             "revision": REVISION,
             "seed": self.seed,
+            **({} if self.labels == celeba_labels() else {"drawn": list(self.labels)}),
+            **({"unknown": self.unknown} if self.unknown else {}),
             "licence": "CC0-1.0: no person is shown; the images are generated and free to use.",
         }
 
@@ -82,7 +111,9 @@ class SyntheticSource:
         """The rows of a split in order, up to 100 at a time."""
         count = self.counts[split]
         first_number = 1 + sum(self.counts[s] for s in SPLITS[: SPLITS.index(split)])
-        draw = partial(record_batch, self.seed, split, first_number)
+        draw = partial(
+            record_batch, self.seed, split, first_number, labels=self.labels, unknown=self.unknown
+        )
         starts = range(0, count, ROWS_PER_BATCH)
         spans = [(start, min(start + ROWS_PER_BATCH, count)) for start in starts]
         if self.workers == 1 or count <= SMALL:
@@ -106,27 +137,55 @@ def _in_parallel(
             yield waiting.popleft().result()
 
 
-def record_batch(seed: int, split: str, first_number: int, start: int, stop: int) -> pa.RecordBatch:
-    """Rows `start` to `stop` (exclusive) of a split under `SCHEMA`.
+def record_batch(
+    seed: int,
+    split: str,
+    first_number: int,
+    start: int,
+    stop: int,
+    labels: Sequence[str],
+    unknown: float = 0.0,
+) -> pa.RecordBatch:
+    """Rows `start` to `stop` (exclusive) of a split under the `raw_schema` of these labels.
 
     `first_number` is the number in the file name of row 0.
     """
     cv2.setNumThreads(1)  # the processes share the cores
-    rows = [draw_row(seed, split, row) for row in range(start, stop)]
+    columns = [celeba_labels().index(name) for name in labels]
+    rows = [draw_row(seed, split, row, columns) for row in range(start, stop)]
     images = [
         {"bytes": jpeg, "path": f"{first_number + row:06d}.jpg"}
         for row, (jpeg, _, _) in enumerate(rows, start)
     ]
     persons = [person for _, person, _ in rows]
-    labels = np.array([row_labels for _, _, row_labels in rows]).reshape(-1, len(CELEBA_ORDER))
-    columns = [pa.array(images, IMAGE), pa.array(persons, pa.int64())]
-    columns += [pa.array(column) for column in labels.T]
-    return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
+    values = np.array([row_labels for _, _, row_labels in rows]).reshape(len(rows), -1)[:, columns]
+    known = None
+    if unknown:
+        code, every = SPLITS.index(split), len(celeba_labels())
+        chances = [
+            np.random.default_rng([seed, code, _UNKNOWN, row]).random(every)
+            for row in range(start, stop)
+        ]
+        known = np.array(chances)[:, columns] >= unknown
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array(images, IMAGE),
+            pa.array(persons, pa.int64()),
+            *label_columns(values, known),
+        ],
+        schema=raw_schema(labels),
+    )
 
 
-def draw_row(seed: int, split: str, row: int) -> tuple[bytes, int, np.ndarray]:
-    """One row: JPEG, celeb_id, labels bool [40] in CelebA order."""
+def draw_row(
+    seed: int, split: str, row: int, columns: Sequence[int] | None = None
+) -> tuple[bytes, int, np.ndarray]:
+    """One row: JPEG, celeb_id, labels bool [40] in CelebA's order; of `columns` alone, if given."""
     celeb_id, labels, identity, variation = plan_row(seed, split, row)
+    if columns is not None:
+        drawn = np.zeros_like(labels)
+        drawn[columns] = labels[columns]
+        labels = drawn
     pixels = portrait.draw(labels, identity, variation)
     jpeg = simplejpeg.encode_jpeg(pixels, quality=JPEG_QUALITY, colorsubsampling="420")
     return jpeg, celeb_id, labels
@@ -139,7 +198,7 @@ def plan_row(seed: int, split: str, row: int) -> tuple[int, np.ndarray, int, int
     block, member = row // ROWS_PER_BLOCK, int(picture.integers(PERSONS_PER_BLOCK))
     normals, identities = _persons(seed, code, block)
     labels = celeba_copula().labels(
-        split, normals[member], picture.standard_normal(len(CELEBA_ORDER))
+        split, normals[member], picture.standard_normal(len(celeba_labels()))
     )
     variation = int(picture.integers(2**62))
     # Three disjoint sequences of numbers, whatever the sizes of the splits.
@@ -155,7 +214,7 @@ def _persons(seed: int, code: int, block: int) -> tuple[np.ndarray, np.ndarray]:
     distribution. So prevalences hold although there are few persons.
     """
     rng = np.random.default_rng([seed, code, _PERSON, block])
-    shape = PERSONS_PER_BLOCK, len(CELEBA_ORDER)
+    shape = PERSONS_PER_BLOCK, len(celeba_labels())
     tenth = rng.permuted(np.tile(np.arange(PERSONS_PER_BLOCK)[:, None], shape[1]), axis=0)
     level = (tenth + rng.uniform(0.001, 0.999, shape)) / PERSONS_PER_BLOCK
     normals = np.array([NormalDist().inv_cdf(p) for p in level.flat]).reshape(shape)
