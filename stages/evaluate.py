@@ -21,12 +21,13 @@ def evaluate(
     """Judge the network. Reads data/SOURCE/shards and data/model, writes data/evaluation.
 
     Writes metrics.json (eight headline numbers), overall.csv (by rule of decision), intervals.csv
-    (95 %), attributes.csv, regions.csv, slices.csv (Male, Young), gaps.csv, contradictions.csv,
+    (95 %), attributes.csv, regions.csv, slices.csv, gaps.csv, contradictions.csv,
     mistakes.csv, calibration.csv, published.csv (others' results beside ours), thresholds.json
     (chosen on valid), radar.json, pictures of them, and predictions.parquet, from which all of it
     can be made again.
     """
     from pipeline import needs
+    from pipeline.dataset.view import open_view
     from pipeline.evaluation import evaluate as evaluation
     from pipeline.evaluation import predictions, published
     from pipeline.evaluation.predict import predict_splits
@@ -42,7 +43,8 @@ def evaluate(
         if from_predictions:
             found = predictions.read(from_predictions)
         else:
-            found = predict_splits(settings, MODEL, shard_folder(settings.data.source))
+            shards = shard_folder(settings.data.source)
+            found = predict_splits(settings, open_view(settings), MODEL, shards)
         file = partial / "predictions.parquet"
         predictions.write(file, found)
         # Judged as they stand in the file: so it gives the same bytes whenever it is read again.
@@ -61,5 +63,8 @@ def evaluate(
         plots.draw_prevalence_recall(result.attributes, partial / "recall.png")
         plots.draw_calibration(result.calibration, partial / "calibration.png")
         plots.draw_published(result.published, caveat, partial / "published.png")
-    field = f"against the field: {caveat}" if caveat else published.table(result.published, None)
-    print(summary(result), "", field, f"{EVALUATION}: tables and pictures", sep="\n")
+    print(summary(result), "", sep="\n")
+    if result.published:
+        told = f"against the field: {caveat}" if caveat else published.table(result.published, None)
+        print(told)
+    print(f"{EVALUATION}: tables and pictures")

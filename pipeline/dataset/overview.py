@@ -25,7 +25,7 @@ def overview(
     worries = list(_worries(headline, attributes, contradictions)) or ["nothing"]
     blocks = [
         _sizes(headline),
-        ["worst imbalance     prevalence   one in   baseline   drift", *_imbalance(attributes)],
+        _imbalance(attributes),
         ["what to worry about", *(f"  {worry}" for worry in worries)],
     ]
     if duplicates:
@@ -43,8 +43,15 @@ def _sizes(headline: Row) -> list[str]:
         for key in ("images", "identities")
     )
     baseline, loss = headline["baseline_accuracy"], headline["constant_loss_on_test"]
+    parts = headline.get("origins", {})
     return [
         f"images      {images}",
+        *(
+            f"origins     {split}: {', '.join(f'{n:,} {part}' for part, n in counts.items())}"
+            for split, counts in parts.items()
+        ),
+        *_left_out(headline),
+        *_unknown(headline),
         f"identities  {people}; {headline['identities_in_two_splits']:,} in two splits",
         f"baseline    accuracy on test {_shown(baseline['train_majority_on_test'], '.6f')} by the"
         f" majority of train, {_shown(baseline['test_majority_on_test'], '.6f')} by that of test",
@@ -52,18 +59,39 @@ def _sizes(headline: Row) -> list[str]:
     ]
 
 
+def _left_out(headline: Row) -> Iterator[str]:
+    if left_out := headline.get("left_out"):
+        counts = ", ".join(f"{n:,} {split}" for split, n in left_out["images"].items())
+        yield f"left out    {counts} by data.where: {left_out['where']}"
+
+
+def _unknown(headline: Row) -> Iterator[str]:
+    if unknown := headline.get("unknown_labels"):
+        total = headline["labels"]
+        told = ", ".join(
+            f"{n:,} of {total[split]:,} {split}" for split, n in unknown.items() if total[split]
+        )
+        yield f"not known   labels: {told}"
+
+
 def _shown(value: float | None, form: str) -> str:
     """A number by its format, a dash where it is not known."""
     return "-" if value is None else format(value, form)
 
 
-def _imbalance(attributes: Rows) -> Iterator[str]:
-    worst = sorted(attributes, key=lambda row: -(row["imbalance"] or float("inf")))
-    for row in worst[:_WORST]:
+def _imbalance(attributes: Rows) -> list[str]:
+    worst = sorted(attributes, key=lambda row: -(row["imbalance"] or float("inf")))[:_WORST]
+    width = max(17, *(len(row["attribute"]) for row in worst))
+    heading = f"{'worst imbalance':{width + 2}} prevalence   one in   baseline   drift"
+    return [heading, *_worst(worst, width)]
+
+
+def _worst(worst: Rows, width: int) -> Iterator[str]:
+    for row in worst:
         known = row["prevalence_train"] is not None
         rare = f"{row['imbalance'] + 1:.1f}" if row["imbalance"] else "never" if known else "-"
         yield (
-            f"  {row['attribute']:17} {_shown(row['prevalence_train'], '.2%'):>9}  {rare:>8}"
+            f"  {row['attribute']:{width}} {_shown(row['prevalence_train'], '.2%'):>9}  {rare:>8}"
             f"  {_shown(row['baseline_test'], '.2%'):>9}  {_shown(row['drift'], '+.2%'):>6}"
         )
 
@@ -82,6 +110,8 @@ def _worries(headline: Row, attributes: Rows, contradictions: Rows) -> Iterator[
     for row in attributes:
         if not row["imbalance"] and row["prevalence_train"] is not None:
             yield f"{row['attribute']} has a single value in train"
+        if row.get("known_train") == 0 and headline["images"]["train"]:
+            yield f"{row['attribute']} has no known label in train: nothing can be learned of it"
     if headline["identities_in_two_splits"]:
         yield f"{headline['identities_in_two_splits']:,} identities are in two splits"
     if unknown := sum(headline["images_without_identity"].values()):

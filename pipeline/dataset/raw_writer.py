@@ -26,14 +26,25 @@ class Source(Protocol):
     schema: pa.Schema
     """The columns of its batches: a `raw_schema` of its labels."""
 
-    pictures: Literal["portraits", "any"]
-    """Aligned portraits of 178 x 218 px, or pictures of any size and format."""
+    @property
+    def pictures(self) -> Literal["portraits", "any"]:
+        """Aligned portraits of 178 x 218 px, or pictures of any size and format."""
+
+    @property
+    def people(self) -> str:
+        """Whose identities these are: parts of a union with the same word show the same people."""
 
     def found(self) -> str:
         """One sentence on what is there."""
 
     def provenance(self) -> dict[str, JsonValue]:
         """Where the images come from, their revision and licence; goes into `source.json`."""
+
+    def check(self, raw: Path) -> None:
+        """Look at the raw files that were written, before they are put in place.
+
+        Raises PipelineError where they must not stand.
+        """
 
     def batches(self, split: str) -> Iterator[pa.RecordBatch]:
         """The rows of a split under its schema, in the source's own order.
@@ -72,6 +83,7 @@ def write_raw(source: Source, folder: Path) -> RawIndex:
             files=files,
         )
         write_json(partial / "source.json", index.content())
+        source.check(partial)
     return index
 
 

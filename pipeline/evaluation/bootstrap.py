@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.attributes import MODEL_ORDER, REGIONS
+from pipeline.attributes import AttributeSet
 from pipeline.dataset.statistics import majority_accuracy
 from pipeline.evaluation.metrics import Counts, as_row, mean, overall_counts, ratio
 from pipeline.tables import Row
@@ -27,19 +27,24 @@ class Resamples:
     """What `resample` gives: B resamples of the images."""
 
     counts: Counts
-    """float32 [B, 40] each."""
+    """float32 [B, A] each."""
 
     loss: np.ndarray
-    """Mean over images and attributes, float64 [B]."""
+    """Mean over images and attributes whose label is known, float64 [B]."""
 
 
 def resample(
-    answers: np.ndarray, labels: np.ndarray, losses: np.ndarray, celeb_id: np.ndarray, times: int
+    answers: np.ndarray,
+    labels: np.ndarray,
+    known: np.ndarray | None,
+    losses: np.ndarray,
+    celeb_id: np.ndarray,
+    times: int,
 ) -> Resamples:
     """Draw persons `times` times; the same input gives the same draws.
 
-    `answers` and `labels` bool [N, 40], `losses` float64 [N, 40], `celeb_id` int64 [N], negative
-    where unknown. A single person gives no resamples.
+    `answers`, `labels` and `known` (None: all are) bool [N, A], `losses` float64 [N, A], `celeb_id`
+    int64 [N], negative where unknown. A single person gives no resamples.
     """
     own = np.where(celeb_id < 0, -1 - np.arange(len(celeb_id)), celeb_id)
     _, person = np.unique(own, return_inverse=True)
@@ -48,11 +53,17 @@ def resample(
     persons = len(starts)
     if persons < 2:
         times = 0  # there is nobody else to draw
-    images = np.diff(np.append(starts, len(own)))
+    if known is None:
+        images = np.diff(np.append(starts, len(own)))[:, None].astype(np.float32)
+        lost = losses.mean(axis=1)[order]
+    else:
+        answers = answers & known  # where it is unknown a label is False already
+        images = np.add.reduceat(known[order], starts, dtype=np.float32)
+        lost = np.where(known, losses, 0).sum(axis=1)[order]
     parts = np.hstack([answers & labels, labels, answers])[order]
     sums = np.add.reduceat(parts, starts, dtype=np.float32)
-    sums = np.hstack([sums, images[:, None].astype(np.float32)])
-    loss_sums = np.add.reduceat(losses.mean(axis=1)[order], starts)
+    sums = np.hstack([sums, images])
+    loss_sums = np.add.reduceat(lost, starts)
 
     generator = np.random.default_rng(SEED)
     drawn_sums = np.empty((times, sums.shape[1]), np.float32)
@@ -65,16 +76,17 @@ def resample(
         drawn = np.bincount(draws.ravel(), minlength=rows * persons).reshape(rows, persons)
         drawn_sums[start : start + rows] = drawn.astype(np.float32) @ sums
         drawn_loss[start : start + rows] = drawn @ loss_sums
-    tp, positives, claimed = np.split(drawn_sums[:, :-1], 3, axis=1)
-    total = drawn_sums[:, -1:]
+    attributes = labels.shape[1]
+    tp, positives, claimed = np.split(drawn_sums[:, : 3 * attributes], 3, axis=1)
+    total = drawn_sums[:, 3 * attributes :]  # of each attribute, or one for all
     counts = Counts(tp, total - positives - claimed + tp, claimed - tp, positives - tp)
-    return Resamples(counts, drawn_loss / total[:, 0])
+    return Resamples(counts, ratio(drawn_loss, total.sum(axis=1)))
 
 
 def overall_intervals(resamples: Resamples, values: Row, known: np.ndarray) -> list[Row]:
     """One row per metric over all attributes: metric, value, low, high.
 
-    `values` holds the metrics as measured; `known` [40] the rates whose majority is the baseline.
+    `values` holds the metrics as measured; `known` [A] the rates whose majority is the baseline.
     """
     counts = resamples.counts
     positives = counts.tp + counts.fn
@@ -91,17 +103,22 @@ def overall_intervals(resamples: Resamples, values: Row, known: np.ndarray) -> l
     ]
 
 
-def accuracy_intervals(resamples: Resamples) -> dict[str, Row]:
-    """Attribute or region -> the interval of its accuracy: `accuracy_low`, `accuracy_high`."""
-    accuracy = resamples.counts.accuracy
-    columns = dict(zip(MODEL_ORDER, accuracy.T, strict=True))
+def accuracy_intervals(
+    resamples: Resamples, attributes: AttributeSet
+) -> tuple[dict[str, Row], dict[str, Row]]:
+    """The intervals of the accuracy, `accuracy_low` and `accuracy_high`: of attributes, of regions."""
+    columns = dict(zip(attributes.model_order, resamples.counts.accuracy.T, strict=True))
     regions = {
-        region: np.mean([columns[name] for name in names], axis=0)
-        for region, names in REGIONS.items()
+        region: mean(np.stack([columns[name] for name in names], axis=-1))
+        for region, names in attributes.regions.items()
     }
+    return _intervals(columns), _intervals(regions)
+
+
+def _intervals(drawn: dict[str, np.ndarray]) -> dict[str, Row]:
     return {
         name: {f"accuracy_{end}": value for end, value in interval(values).items()}
-        for name, values in (columns | regions).items()
+        for name, values in drawn.items()
     }
 
 

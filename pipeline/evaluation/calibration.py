@@ -13,16 +13,31 @@ BINS = 15
 _EDGES = np.linspace(0, 1, BINS + 1)
 
 
-def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Expected calibration error of each attribute: [N, 40] and bool [N, 40] -> float64 [40]."""
+def calibration_error(
+    probabilities: np.ndarray, labels: np.ndarray, known: np.ndarray | None = None
+) -> np.ndarray:
+    """Expected calibration error of each attribute: [N, A] -> float64 [A].
+
+    `labels` and `known` (None: all are) are bool [N, A]; NaN where no label is known.
+    """
     samples, attributes = labels.shape
     cells = _bins(probabilities) + BINS * np.arange(attributes)
-    excess = np.bincount(cells.ravel(), (probabilities - labels).ravel(), BINS * attributes)
-    return np.abs(excess).reshape(attributes, BINS).sum(axis=1) / samples
+    distance = probabilities - labels
+    if known is None:
+        total = np.full(attributes, samples)
+    else:
+        total, distance = np.count_nonzero(known, axis=0), np.where(known, distance, 0)
+    excess = np.bincount(cells.ravel(), distance.ravel(), BINS * attributes)
+    error = np.abs(excess).reshape(attributes, BINS).sum(axis=1)
+    return np.divide(error, total, np.full(attributes, np.nan), where=total > 0)
 
 
-def calibration_rows(probabilities: np.ndarray, labels: np.ndarray) -> list[Row]:
+def calibration_rows(
+    probabilities: np.ndarray, labels: np.ndarray, known: np.ndarray | None = None
+) -> list[Row]:
     """One row per bin, over all attributes: limits, count, mean probability and observed rate."""
+    if known is not None:
+        probabilities, labels = probabilities[known], labels[known]
     bins = _bins(probabilities).ravel()
     counts = np.bincount(bins, minlength=BINS)
     said = np.bincount(bins, probabilities.ravel(), BINS)

@@ -1,6 +1,6 @@
 """How good answers are: each metric in one place, with its formula.
 
-With TP, TN, FP, FN counted per attribute:
+With TP, TN, FP, FN counted per attribute, over the images whose label is known:
 
     accuracy = (TP + TN) / N            recall      = TP / (TP + FN)
     specificity = TN / (TN + FP)        precision   = TP / (TP + FP)
@@ -21,7 +21,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from pipeline.attributes import MODEL_ORDER
+from pipeline.dataset.labels import known_counts
 from pipeline.evaluation.calibration import calibration_error
 from pipeline.evaluation.ranking import rank
 from pipeline.tables import Row
@@ -48,7 +48,7 @@ class Counts:
 
     @property
     def accuracy(self) -> np.ndarray:
-        return ratio(self.tp + self.tn, self.tp + self.tn + self.fp + self.fn)
+        return ratio(self.tp + self.tn, self.total)
 
     @property
     def recall(self) -> np.ndarray:
@@ -70,13 +70,20 @@ class Counts:
     def balanced_accuracy(self) -> np.ndarray:
         return (self.recall + self.specificity) / 2
 
+    @property
+    def total(self) -> np.ndarray:
+        """Answers that were counted."""
+        return self.tp + self.tn + self.fp + self.fn
+
     def pooled(self) -> "Counts":
         """The counts summed over the attributes."""
         return Counts(*(getattr(self, field.name).sum(axis=-1) for field in fields(self)))
 
 
-UNKNOWN = Counts(*np.full((4, len(MODEL_ORDER)), np.nan))
-"""Of answers that nobody can give: every metric is NaN."""
+def no_counts(attributes: int) -> Counts:
+    """Of answers that nobody can give: every metric is NaN."""
+    return Counts(*np.full((4, attributes), np.nan))
+
 
 OF_COUNTS = ("accuracy", "recall", "specificity", "precision", "f1", "balanced_accuracy")
 """The metrics of `Counts`."""
@@ -88,12 +95,15 @@ OVERALL = (
 """The metrics over all attributes, in the order of a row."""
 
 
-def count(answers: np.ndarray, labels: np.ndarray) -> Counts:
-    """Count `answers` against `labels`, both bool [N, 40]; int64 [40] each."""
+def count(answers: np.ndarray, labels: np.ndarray, known: np.ndarray | None = None) -> Counts:
+    """Count `answers` against `labels`, where they are `known`, bool [N, A]; int64 [A] each."""
+    if known is not None:
+        answers = answers & known  # where it is unknown a label is False already
     tp = np.count_nonzero(answers & labels, axis=0)
     positives = np.count_nonzero(labels, axis=0)
     claimed = np.count_nonzero(answers, axis=0)
-    return Counts(tp, len(labels) - positives - claimed + tp, claimed - tp, positives - tp)
+    total = known_counts(labels, known)
+    return Counts(tp, total - positives - claimed + tp, claimed - tp, positives - tp)
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
@@ -109,24 +119,32 @@ def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return -np.log(np.where(labels, p, 1 - p))
 
 
-def scores(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-    """The metrics that no threshold decides: name -> float64 [40], NaN where not defined.
+def scores(
+    probabilities: np.ndarray, labels: np.ndarray, known: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """The metrics that no threshold decides: name -> float64 [A], NaN where not defined.
 
-    `probabilities` float64 [N, 40] in [0, 1], `labels` bool [N, 40], N at least 1.
+    `probabilities` float64 [N, A] in [0, 1], `labels` and `known` bool [N, A], N at least 1.
     """
-    average_precision, roc_auc = rank(probabilities, labels)
+    average_precision, roc_auc = rank(probabilities, labels, known)
+    losses = cross_entropy(probabilities, labels)
     return {
-        "loss": cross_entropy(probabilities, labels).mean(axis=0),
+        "loss": losses.mean(axis=0) if known is None else _mean_known(losses, known),
         "average_precision": average_precision,
         "roc_auc": roc_auc,
-        "ece": calibration_error(probabilities, labels),
+        "ece": calibration_error(probabilities, labels, known),
     }
+
+
+def _mean_known(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Mean over the images whose label is known: [N, A] -> [A]."""
+    return ratio(np.where(known, values, 0).sum(axis=0), np.count_nonzero(known, axis=0))
 
 
 def overall_counts(counts: Counts) -> dict[str, np.ndarray]:
     """The metrics of `Counts` over all attributes (the last axis), recall and specificity pooled.
 
-    Counts of [B, 40] give arrays of [B], counts of [40] scalars.
+    Counts of [B, A] give arrays of [B], counts of [A] scalars.
     """
     pooled = counts.pooled()
     means = {name: mean(getattr(counts, name)) for name in OF_COUNTS}

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.attributes import MODEL_ORDER
-from pipeline.dataset.statistics import AT_MOST_ONE, contradictions
+from pipeline.attributes import AttributeSet
+from pipeline.dataset.statistics import contradictions
 from pipeline.tables import Row
 
 MISTAKES = 100
@@ -14,35 +14,51 @@ MISTAKES = 100
 MISTAKE_COLUMNS = ("key", "attribute", "label", "probability")
 
 
+CONTRADICTION_COLUMNS = ("at_most_one_of", "labels", "predictions")
+
+
 def mistake_rows(
-    keys: Sequence[str], labels: np.ndarray, probabilities: np.ndarray, answers: np.ndarray
+    names: Sequence[str],
+    keys: Sequence[str],
+    labels: np.ndarray,
+    known: np.ndarray | None,
+    probabilities: np.ndarray,
+    answers: np.ndarray,
 ) -> list[Row]:
     """The most confident wrong answers, MISTAKE_COLUMNS each, the most confident first.
 
-    `labels` and `answers` bool [N, 40], `probabilities` [N, 40], model order; `keys` names the N
-    images. Confidence is the distance of the probability from the label.
+    `labels`, `known` (None: all are) and `answers` bool [N, A], `probabilities` [N, A]; `names` are
+    those of the attributes, `keys` of the N images. Confidence is the distance of the probability
+    from the label.
     """
-    wrong = np.flatnonzero(answers != labels)
+    differ = answers != labels
+    wrong = np.flatnonzero(differ if known is None else differ & known)
     distance = np.abs(probabilities - labels).ravel()[wrong]
     worst = wrong[np.argsort(-distance, kind="stable")[:MISTAKES]]
     return [
         {
             "key": keys[image],
-            "attribute": MODEL_ORDER[attribute],
+            "attribute": names[attribute],
             "label": int(labels[image, attribute]),
             "probability": float(probabilities[image, attribute]),
         }
-        for image, attribute in zip(*np.divmod(worst, len(MODEL_ORDER)), strict=True)
+        for image, attribute in zip(*np.divmod(worst, len(names)), strict=True)
     ]
 
 
-def contradictory_answers(labels: np.ndarray, answers: np.ndarray) -> list[Row]:
-    """Images with more than one attribute of a group in AT_MOST_ONE, by label and by answer."""
+def contradictory_answers(
+    attributes: AttributeSet, labels: np.ndarray, answers: np.ndarray
+) -> list[Row]:
+    """Images with more than one attribute of a group of the set, by label and by answer.
+
+    `labels` and `answers` bool [N, A], model order.
+    """
+    order = attributes.model_order
     return [
         {
             "at_most_one_of": " ".join(group),
-            "labels": contradictions(labels, group, MODEL_ORDER),
-            "predictions": contradictions(answers, group, MODEL_ORDER),
+            "labels": contradictions(labels, group, order),
+            "predictions": contradictions(answers, group, order),
         }
-        for group in AT_MOST_ONE
+        for group in attributes.groups
     ]

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.attributes import MODEL_ORDER
+from pipeline.attributes import AttributeSet
 from pipeline.dataset.statistics import prevalence
+from pipeline.dataset.view import View
 from pipeline.errors import PipelineError
 from pipeline.evaluation.metrics import sigmoid
 from pipeline.evaluation.predictions import Predictions, SplitPredictions
@@ -13,19 +14,20 @@ from pipeline.files import sha256_of
 from pipeline.params import Params
 
 
-def predict_splits(settings: Params, model_folder: Path, shards: Path) -> Predictions:
+def predict_splits(settings: Params, view: View, model_folder: Path, shards: Path) -> Predictions:
     """The network's probabilities on the split to be judged and, where it has images, on valid.
 
     `model_folder` is that of `pipeline train`. Raises PipelineError where it or the split to be
-    judged is missing, or the shards are not those of the params or of the network.
+    judged is missing, or shards or attribute set are not those of the params or of the network.
     """
     from pipeline.network.device import choose_device
     from pipeline.network.inference import predict_logits
-    from pipeline.network.model import load_model
+    from pipeline.network.saved import load_model
     from pipeline.shards.read import ShardReader, split_labels
     from pipeline.shards.wanted import wanted_index
 
-    model, _ = load_model(model_folder)
+    model, description = load_model(model_folder)
+    _require_same_set(view, description.attribute_set(), model_folder)
     index = wanted_index(shards, settings)
     size, taken = index.size, model.architecture.image_size
     if size != taken:
@@ -34,16 +36,35 @@ def predict_splits(settings: Params, model_folder: Path, shards: Path) -> Predic
             " run `pipeline train` again."
         )
     device = choose_device(settings.train.device)
-    labels = np.zeros((0, len(MODEL_ORDER)), bool)
+    rates = np.full(len(view.attributes.names), np.nan)
     if index.samples("train"):
-        labels = split_labels(shards, "train", MODEL_ORDER)
-    valid = ["valid"] if index.samples("valid") else []
+        train = split_labels(shards, "train", view)
+        rates = prevalence(train.values, train.known)
+    valid = ["valid"] if index.samples("valid") and len(split_labels(shards, "valid", view)) else []
     splits: dict[str, SplitPredictions] = {}
     for split in dict.fromkeys((settings.evaluate.split, *valid)):
-        with ShardReader(shards, split, attributes=MODEL_ORDER) as reader:
+        with ShardReader(shards, split, view) as reader:
             logits = predict_logits(model, reader, settings.evaluate.batch_size, device)
+            labels = reader.labels()
             splits[split] = SplitPredictions(
-                reader.keys, reader.celeb_id, reader.labels, sigmoid(logits)
+                reader.names,
+                reader.keys(),
+                labels.celeb_id,
+                labels.values,
+                labels.known,
+                sigmoid(logits),
+                labels.origin,
             )
     fingerprint = sha256_of(model_folder / "model.safetensors")
-    return Predictions(settings.data.source, fingerprint, prevalence(labels), splits)
+    return Predictions(settings.data.source, fingerprint, view.attributes, rates, splits)
+
+
+def _require_same_set(view: View, trained: AttributeSet, folder: Path) -> None:
+    """Raise PipelineError where a network names other attributes than the set of the params."""
+    if view.attributes.regions != trained.regions:
+        other = set(view.attributes.names) ^ set(trained.names)
+        told = f"{min(other)} is in one alone" if other else "their regions differ"
+        raise PipelineError(
+            f"The network of {folder} was trained with another attribute set than"
+            f" {view.attributes.name} ({told}); run `pipeline train` again."
+        )

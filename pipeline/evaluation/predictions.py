@@ -1,16 +1,18 @@
 """`predictions.parquet`: what the network said of each image, and what the labels say.
 
-Labels are in columns named as the attributes, probabilities under `NAME_probability`, both in model
-order. The file holds the split that is judged and valid, on which thresholds are chosen; its
-metadata say whose probabilities these are, and how frequent the attributes are on train. It is all
-that evaluation reads, so it can be done again without the network. Probabilities are float64:
-float32 cannot tell 0.99999999 from 1, and the loss can.
+Labels are in columns named as the attributes, null where unknown, probabilities under
+`NAME_probability`, both in model order. The file holds the split that is judged and valid, on which
+thresholds are chosen; its metadata say whose probabilities these are, the attribute set, and how
+frequent the attributes are on train. It is all that evaluation reads, so it can be done again
+without the network. Probabilities are float64: float32 cannot tell 0.99999999 from 1, and the loss
+can.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import numpy as np
 import pyarrow as pa
@@ -18,9 +20,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field, ValidationError
 
-from pipeline.attributes import MODEL_ORDER, SPLITS
+from pipeline.attributes import SPLITS, AttributeSet
 from pipeline.dataset.arrow import numbers
-from pipeline.dataset.parquet import read_table
+from pipeline.dataset.labels import label_columns, label_matrix
+from pipeline.dataset.parquet import open_bounded, read_table
 from pipeline.errors import PipelineError, one_line
 from pipeline.files import new_file
 from pipeline.records import Record, what_is_wrong
@@ -34,23 +37,27 @@ class _About(Record):
     source: str
     model: str
     train_prevalence: dict[str, Annotated[float, Field(ge=0, le=1)] | None]
+    attributes: AttributeSet
 
 
-PREDICTIONS_SCHEMA = pa.schema(
-    [
-        pa.field("split", pa.string()),
-        pa.field("key", pa.string()),
-        pa.field("celeb_id", pa.int64()),
-        *(pa.field(name, pa.bool_()) for name in MODEL_ORDER),
-        *(pa.field(f"{name}_probability", pa.float64()) for name in MODEL_ORDER),
-    ]
-)
-"""One row per image; only `celeb_id` may be null."""
+MOST_ROWS: Final = 20_000_000
+"""Of the file; what it may unpack to is bounded by its bytes."""
+
+
+def predictions_schema(names: Sequence[str], origin: bool = False) -> pa.Schema:
+    """One row per image; null may be `celeb_id` and labels. `names` are in model order."""
+    columns = {"split": pa.string(), "key": pa.string(), "celeb_id": pa.int64()}
+    columns |= {"origin": pa.string()} if origin else {}
+    columns |= dict.fromkeys(names, pa.bool_())
+    return pa.schema({**columns, **{f"{name}_probability": pa.float64() for name in names}})
 
 
 @dataclass(frozen=True)
 class SplitPredictions:
     """Labels and probabilities of the N images of a split, in its order."""
+
+    names: tuple[str, ...]
+    """The A attributes in model order."""
 
     keys: list[str]
 
@@ -58,10 +65,20 @@ class SplitPredictions:
     """int64 [N]; -1 where unknown."""
 
     labels: np.ndarray
-    """bool [N, 40], model order."""
+    """bool [N, A], model order; False where unknown."""
+
+    known: np.ndarray | None
+    """bool [N, A]; None where all are known."""
 
     probabilities: np.ndarray
-    """float64 [N, 40] in [0, 1], model order."""
+    """float64 [N, A] in [0, 1], model order."""
+
+    origin: np.ndarray | None = None
+    """The part of a union that each is of, str [N]."""
+
+    def known_of(self, images: np.ndarray) -> np.ndarray | None:
+        """Which labels of some images (bool [N]) are known; None where all are."""
+        return None if self.known is None else self.known[images]
 
 
 @dataclass(frozen=True)
@@ -74,10 +91,12 @@ class Predictions:
     model: str
     """sha256 of model.safetensors."""
 
-    train_prevalence: np.ndarray
-    """Share of positives on train, float64 [40], model order: the baseline's knowledge.
+    attributes: AttributeSet
 
-    NaN where train has no images.
+    train_prevalence: np.ndarray
+    """Share of positives on train, float64 [A], model order: the baseline's knowledge.
+
+    NaN where train has no known label.
     """
 
     splits: dict[str, SplitPredictions]
@@ -91,8 +110,11 @@ def write(path: Path, predictions: Predictions) -> None:
         "model": predictions.model,
         "train_prevalence": {
             name: None if np.isnan(rate) else float(rate)
-            for name, rate in zip(MODEL_ORDER, predictions.train_prevalence, strict=True)
+            for name, rate in zip(
+                predictions.attributes.model_order, predictions.train_prevalence, strict=True
+            )
         },
+        "attributes": predictions.attributes.model_dump(),
     }
     tables = [_table(split, rows) for split, rows in predictions.splits.items()]
     table = pa.concat_tables(tables).replace_schema_metadata({_METADATA: json.dumps(about)})
@@ -108,40 +130,43 @@ def read(path: Path) -> Predictions:
     if path.is_dir():
         path = path / "predictions.parquet"
     try:
-        table = read_table(path, PREDICTIONS_SCHEMA)
+        with open_bounded(path, most_rows=MOST_ROWS) as file:
+            there, metadata = file.schema_arrow.names, file.schema_arrow.metadata or {}
+        about = _About.model_validate_json(metadata[_METADATA])
+        names = about.attributes.model_order
+        rates = np.array([about.train_prevalence[name] for name in names], float)
+        schema = predictions_schema(names, "origin" in there)
+        table = read_table(path, schema, most_rows=MOST_ROWS)
     except FileNotFoundError:
         raise PipelineError(f"{path} does not exist; run `pipeline evaluate` first.") from None
-    except (OSError, pa.ArrowException, ValueError) as error:
-        reason = one_line(error).rstrip(".")
-        raise PipelineError(
-            f"{path} cannot be read ({reason}); run `pipeline evaluate`."
-        ) from error
-    nulls = [n for n in PREDICTIONS_SCHEMA.names if table[n].null_count and n != "celeb_id"]
-    if nulls:
-        raise PipelineError(f"{path} has nulls in {nulls[0]}; run `pipeline evaluate` again.")
-    try:
-        about = _About.model_validate_json((table.schema.metadata or {})[_METADATA])
-        rates = np.array([about.train_prevalence[name] for name in MODEL_ORDER], float)
     except (KeyError, ValidationError) as error:
         reason = what_is_wrong(error) if isinstance(error, ValidationError) else f"lacks {error}"
         raise PipelineError(
             f"{path} was not written by `pipeline evaluate`: its metadata {reason}."
         ) from error
+    except (OSError, pa.ArrowException, ValueError) as error:
+        reason = one_line(error).rstrip(".")
+        raise PipelineError(
+            f"{path} cannot be read ({reason}); run `pipeline evaluate`."
+        ) from error
+    nulls = [n for n in schema.names if table[n].null_count and n not in ("celeb_id", *names)]
+    if nulls:
+        raise PipelineError(f"{path} has nulls in {nulls[0]}; run `pipeline evaluate` again.")
     named = pc.unique(table["split"]).to_pylist()
     if odd := [split for split in named if split not in SPLITS]:
         raise PipelineError(
             f"{path} has the split {odd[0]!r}, which is none of {', '.join(SPLITS)}."
         )
-    splits = {split: _split(table.filter(pc.field("split") == split)) for split in named}
+    splits = {s: _split(table.filter(pc.field("split") == s), names) for s in named}
     for split, rows in splits.items():
         inside = (rows.probabilities >= 0) & (rows.probabilities <= 1)  # NaN is not
         if not inside.all():
             image, attribute = np.argwhere(~inside)[0]
             raise PipelineError(
-                f"{path}: {MODEL_ORDER[attribute]}_probability of {rows.keys[image]} ({split}) is"
+                f"{path}: {names[attribute]}_probability of {rows.keys[image]} ({split}) is"
                 f" {rows.probabilities[image, attribute]}, and a probability lies in [0, 1]."
             )
-    return Predictions(about.source, about.model, rates, splits)
+    return Predictions(about.source, about.model, about.attributes, rates, splits)
 
 
 def _table(split: str, rows: SplitPredictions) -> pa.Table:
@@ -149,17 +174,20 @@ def _table(split: str, rows: SplitPredictions) -> pa.Table:
         pa.array([split] * len(rows.keys)),
         pa.array(rows.keys),
         pa.array(rows.celeb_id, mask=rows.celeb_id < 0),
-        *(pa.array(column) for column in rows.labels.T),
+        *([] if rows.origin is None else [pa.array(rows.origin.tolist(), pa.string())]),
+        *label_columns(rows.labels, rows.known),
         *(pa.array(column) for column in rows.probabilities.T),
     ]
-    return pa.table(columns, PREDICTIONS_SCHEMA)
+    return pa.table(columns, predictions_schema(rows.names, rows.origin is not None))
 
 
-def _split(table: pa.Table) -> SplitPredictions:
-    labels = np.empty((len(table), len(MODEL_ORDER)), bool)
+def _split(table: pa.Table, names: tuple[str, ...]) -> SplitPredictions:
+    labels, known = label_matrix(table, names)
     probabilities = np.empty(labels.shape)
-    for i, name in enumerate(MODEL_ORDER):
-        labels[:, i] = numbers(table[name].cast(pa.uint8()))
+    for i, name in enumerate(names):
         probabilities[:, i] = numbers(table[f"{name}_probability"])
     celeb_id = numbers(table["celeb_id"].fill_null(-1))
-    return SplitPredictions(table["key"].to_pylist(), celeb_id, labels, probabilities)
+    there = "origin" in table.column_names
+    origin = np.array(table["origin"].to_pylist(), str) if there else None
+    keys = table["key"].to_pylist()
+    return SplitPredictions(names, keys, celeb_id, labels, known, probabilities, origin)

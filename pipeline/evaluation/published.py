@@ -1,5 +1,7 @@
 """Test accuracy per attribute that others have published on CelebA, and ours beside it.
 
+It is there for CelebA's attribute set alone.
+
 The numbers, in per cent, are in `facts/published_accuracy.csv`, taken from the table in the
 SwinFace paper (arXiv:2308.11509); the means were recomputed and equal the printed ones.
 `SOURCES` says which came from elsewhere, and how exactly each is known. `caveat` says why ours may
@@ -15,7 +17,7 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.attributes import MODEL_ORDER, REGION_OF
+from pipeline.attributes import AttributeSet
 from pipeline.errors import PipelineError
 from pipeline.tables import Row, Rows, column
 
@@ -37,6 +39,9 @@ SOURCES: Final[dict[str, str]] = {
 TEST_IMAGES: Final = 19_962
 """In CelebA's test split, on which all of them were measured."""
 
+CELEBA: Final = ("folder", "hub", "foreign")
+"""Sources that hold CelebA; of tars that others made it is taken for granted."""
+
 MEAN: Final = "MEAN"
 _TABLE: Final = Path(__file__).parents[1] / "facts" / "published_accuracy.csv"
 
@@ -46,13 +51,18 @@ def published_accuracy() -> dict[str, dict[str, float]]:
     """Method -> attribute -> accuracy on test, per cent."""
     with _TABLE.open(newline="", encoding="utf-8") as file:
         rows = {row["attribute"]: row for row in csv.DictReader(file)}
-    return {method: {a: float(rows[a][method]) for a in MODEL_ORDER} for method in SOURCES}
+    return {m: {a: float(row[m]) for a, row in rows.items() if a != MEAN} for m in SOURCES}
+
+
+def is_published(attributes: AttributeSet) -> bool:
+    """Whether others have published results for exactly these attributes."""
+    return set(attributes.names) == published_accuracy()[REPORT].keys()
 
 
 def caveat(source: str, split: str, images: int) -> str | None:
     """Why our accuracy on `images` of a split cannot be compared with theirs; None where it can."""
-    if source == "synthetic":
-        return "ours was measured on synthetic faces, theirs on CelebA: not comparable"
+    if source not in CELEBA:
+        return f"ours was measured on {faces(source)}, theirs on CelebA: not comparable"
     if (split, images) != ("test", TEST_IMAGES):
         return (
             f"ours was measured on {images:,} images of {split}, theirs on CelebA's"
@@ -63,29 +73,42 @@ def caveat(source: str, split: str, images: int) -> str | None:
 
 def faces(source: str) -> str:
     """Whose faces a source holds, in words."""
-    return "synthetic faces" if source == "synthetic" else "CelebA"
+    if source in CELEBA:
+        return "CelebA"
+    return {"synthetic": "synthetic faces", "union": "several sources"}.get(source, "own faces")
 
 
-def beside_published(accuracy: Mapping[str, float], reference: str = REPORT) -> list[Row]:
+COLUMNS: Final = ("attribute", "region", "ours", *SOURCES, "difference")
+"""Of a row of `beside_published`."""
+
+
+def beside_published(
+    accuracy: Mapping[str, float], attributes: AttributeSet, reference: str = REPORT
+) -> list[Row]:
     """Our accuracy per attribute, in per cent, beside that of others; the last row has the means.
 
-    A row has `attribute`, `region`, `ours`, a column for each method of `SOURCES`, and
-    `difference`: ours less the reference method's, in points.
+    A row has COLUMNS: a column for each method of `SOURCES`, and `difference`: ours less the
+    reference method's, in points. No row where nothing is published for these attributes.
     """
+    if not is_published(attributes):
+        return []
     methods = published_accuracy()
     if reference not in methods:
         known = ", ".join(methods)
         raise PipelineError(f"No published result is called {reference}; there are: {known}.")
-    ours = {a: accuracy[a] for a in MODEL_ORDER}
+    ours = {a: accuracy[a] for a in attributes.model_order}
     if 0 < max(ours.values()) <= 1:
         raise ValueError("beside_published() takes accuracy in per cent, not as a fraction")
 
     columns = {"ours": ours, **methods}
     rows: list[Row] = []
-    for name in MODEL_ORDER:
+    for name in attributes.model_order:
         values = {title: column[name] for title, column in columns.items()}
-        rows.append({"attribute": name, "region": REGION_OF[name], **values})
-    means = {title: fmean(column.values()) for title, column in columns.items()}
+        rows.append({"attribute": name, "region": attributes.region_of[name], **values})
+    means = {
+        title: fmean(column[name] for name in attributes.model_order)
+        for title, column in columns.items()
+    }
     rows.append({"attribute": MEAN, "region": "", **means})
     return [{**row, "difference": float(row["ours"]) - float(row[reference])} for row in rows]
 
@@ -125,7 +148,7 @@ def table(rows: Rows, warning: str | None) -> str:
         lines.append(f"  {warning}")
     lines += [
         f"  {row['method']:29} {row['mean']:6.2f} %, ours {row['difference']:+6.2f} points,"
-        f" better on {row['better']} of {len(MODEL_ORDER)}"
+        f" better on {row['better']} of {len(rows) - 1}"
         for row in standings(rows)
     ]
     return "\n".join(lines)

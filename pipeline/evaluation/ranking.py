@@ -11,14 +11,19 @@ reach its probability. Then, as in scikit-learn, ties included,
 import numpy as np
 
 
-def rank(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Average precision and ROC AUC of each attribute, float64 [40] each.
+def rank(
+    probabilities: np.ndarray, labels: np.ndarray, known: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Average precision and ROC AUC of each attribute, float64 [A] each.
 
-    `probabilities` [N, 40], `labels` bool [N, 40]. NaN without positives, and for the area
-    without negatives too.
+    `probabilities` [N, A], `labels` and `known` (None: all are) bool [N, A]. NaN without positives,
+    and for the area without negatives too.
     """
     columns = np.ascontiguousarray(probabilities.T), np.ascontiguousarray(labels.T)
-    pairs = [_rank(p, y) for p, y in zip(*columns, strict=True)]
+    pairs = []
+    for i, (p, y) in enumerate(zip(*columns, strict=True)):
+        told = slice(None) if known is None else known[:, i]
+        pairs.append(_rank(p[told], y[told]))
     average_precision, roc_auc = np.array(pairs).T
     return average_precision, roc_auc
 

@@ -20,13 +20,19 @@ def summary(result: Evaluation) -> str:
     """The screen as text, about 40 lines at most."""
     first = result.overall[0]
     blocks = [
-        [f"{first['images']:,} images of {first['split']}", *_rules(result)],
-        ["region             accuracy  95 %              baseline", *_regions(result.regions)],
+        [f"{first['images']:,} images of {first['split']}{_known(result)}", *_rules(result)],
+        _regions(result.regions),
         ["largest gaps", *(_gaps(result.gaps) or ["none whose rates are over enough images"])],
         ["contradictions        labels  predictions", *_contradictions(result.contradictions)],
         ["what to worry about", *(list(_worries(result)) or ["nothing"])],
     ]
     return "\n\n".join("\n  ".join(block) for block in blocks)
+
+
+def _known(result: Evaluation) -> str:
+    known = result.overall[0].get("known")
+    total = result.overall[0]["images"] * len(result.attributes)
+    return "" if known is None else f", {known:,} of their {total:,} labels known"
 
 
 def _rules(result: Evaluation) -> list[str]:
@@ -44,11 +50,12 @@ def _rules(result: Evaluation) -> list[str]:
 
 
 def _regions(rows: Rows) -> list[str]:
-    return [
-        f"{row['region']:15}  {_percent(row['accuracy']):>9}  {_interval(row, 'accuracy_'):16}"
-        f"  {_percent(row['baseline_accuracy']):>8}"
-        for row in rows
-    ]
+    width = max(15, *(len(row["region"]) for row in rows))
+    lines = [f"{'region':{width + 2}}  accuracy  95 %              baseline"]
+    for row in rows:
+        values = f"{_percent(row['accuracy']):>9}  {_interval(row, 'accuracy_'):16}"
+        lines.append(f"{row['region']:{width}}  {values}  {_percent(row['baseline_accuracy']):>8}")
+    return lines
 
 
 def _gaps(rows: Rows) -> list[str]:
@@ -75,6 +82,9 @@ def _worries(result: Evaluation) -> Iterator[str]:
         yield "train has no images: no baseline to compare with"
     if chosen is None:
         yield "valid has no images: no thresholds were chosen, the fixed one stands for all"
+    if unknown := [row for row in rows if row["accuracy"] is None]:
+        yield f"no known label to judge by: {_names(unknown)}"
+    rows = [row for row in rows if row["accuracy"] is not None]
     if one_class := [row for row in rows if row["balanced_accuracy"] is None]:
         yield f"a single label: {_names(one_class)}"
     if worse := [row for row in rows if row["gain"] is not None and row["gain"] < 0]:

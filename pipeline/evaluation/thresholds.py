@@ -6,25 +6,32 @@ wins; among equals the candidate closest to the fixed one, then the lower. So an
 nothing does better than the fixed threshold keeps it, and so does one with a single class.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from pipeline.attributes import MODEL_ORDER
 from pipeline.evaluation.metrics import Counts
 
 
 def choose_thresholds(
-    probabilities: np.ndarray, labels: np.ndarray, fixed: float, score: str
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    known: np.ndarray | None,
+    fixed: float,
+    score: str,
 ) -> np.ndarray:
-    """The threshold in (0, 1) of each attribute that maximises its score: float64 [40].
+    """The threshold in (0, 1) of each attribute that maximises its score: float64 [A].
 
-    `probabilities` [N, 40] and `labels` bool [N, 40] of the split to choose on; `score` is a
-    metric of `Counts`: accuracy or f1. An attribute holds where its probability reaches it.
+    `probabilities` [N, A], `labels` and `known` (None: all are) bool [N, A] of the split to choose
+    on; `score` is a metric of `Counts`: accuracy or f1. An attribute holds where its probability
+    reaches it.
     """
-    return np.array(
-        [_choose(p, y, fixed, score) for p, y in zip(probabilities.T, labels.T, strict=True)]
-    )
+    thresholds = []
+    for i, (p, y) in enumerate(zip(probabilities.T, labels.T, strict=True)):
+        told = slice(None) if known is None else known[:, i]
+        thresholds.append(_choose(p[told], y[told], fixed, score))
+    return np.array(thresholds)
 
 
 def _choose(probabilities: np.ndarray, labels: np.ndarray, fixed: float, score: str) -> float:
@@ -43,11 +50,13 @@ def _choose(probabilities: np.ndarray, labels: np.ndarray, fixed: float, score: 
     return float(best[np.lexsort([best, np.abs(best - fixed)])[0]])
 
 
-def as_json(thresholds: np.ndarray | None, fixed: float, score: str) -> dict[str, Any]:
-    """What `thresholds.json` holds; the attributes in model order, null where none was chosen."""
-    chosen = [None] * len(MODEL_ORDER) if thresholds is None else thresholds.tolist()
+def as_json(
+    thresholds: np.ndarray | None, names: Sequence[str], fixed: float, score: str
+) -> dict[str, Any]:
+    """What `thresholds.json` holds; `names` in model order, null where none was chosen."""
+    chosen = [None] * len(names) if thresholds is None else thresholds.tolist()
     return {
         "fixed": fixed,
         "chosen_for": None if thresholds is None else score,
-        "attributes": dict(zip(MODEL_ORDER, chosen, strict=True)),
+        "attributes": dict(zip(names, chosen, strict=True)),
     }

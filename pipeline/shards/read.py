@@ -68,6 +68,8 @@ class ShardReader:
         self._rows = rows
         self._chosen, self._columns, self.names = _looked_at(folder, split, rows, view)
         """Rows that count (None: all), and places and names of the labels."""
+        if not len(self):
+            raise PipelineError(f"{folder} holds no samples of {split} that data.where keeps.")
         self._files = ShardFiles(folder, index.shards.get(split, []))
 
     def __len__(self) -> int:
@@ -192,10 +194,6 @@ def _looked_at(
     view.require(rows.labels, folder)
     names = view.attributes.model_order
     chosen = view.rows(split, len(rows), rows.column)
-    if chosen is not None and not len(chosen):
-        raise PipelineError(
-            f"{folder} holds no samples of the split {split!r} that data.where keeps."
-        )
     return chosen, [rows.labels.index(name) for name in names], names
 
 

@@ -117,6 +117,9 @@ class FolderSource:
             "archive": self._images.path.name if self._images else None,
         }
 
+    def check(self, raw: Path) -> None:
+        """There is nothing to look for."""
+
     def batches(self, split: str) -> Iterator[pa.RecordBatch]:
         """The rows of a split in the order of `list_attr_celeba`, up to 1,000 or 32 MB at once."""
         rows = np.flatnonzero(self._split == SPLITS.index(split))

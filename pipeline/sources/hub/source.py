@@ -83,6 +83,9 @@ class HubSource:
             },
         }
 
+    def check(self, raw: Path) -> None:
+        """There is nothing to look for."""
+
     def batches(self, split: str) -> Iterator[pa.RecordBatch]:
         """The rows of a split in the order of its files, up to 100 at a time."""
         number = 1 + sum(self.counts[s] for s in SPLITS[: SPLITS.index(split)])

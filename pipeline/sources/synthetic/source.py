@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from functools import lru_cache, partial
+from pathlib import Path
 from statistics import NormalDist
 from typing import Any, Final
 
@@ -106,6 +107,9 @@ class SyntheticSource:
             **({"unknown": self.unknown} if self.unknown else {}),
             "licence": "CC0-1.0: no person is shown; the images are generated and free to use.",
         }
+
+    def check(self, raw: Path) -> None:
+        """There is nothing to look for."""
 
     def batches(self, split: str) -> Iterator[pa.RecordBatch]:
         """The rows of a split in order, up to 100 at a time."""

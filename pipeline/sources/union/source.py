@@ -54,6 +54,7 @@ class UnionSource:
         portraits = all(part.pictures == "portraits" for part in parts.values())
         self.pictures: Literal["portraits", "any"] = "portraits" if portraits else "any"
         self.counts = {s: sum(part.counts[s] for part in parts.values()) for s in SPLITS}
+        self.people = "union"
         self._first: dict[str, int] = {}
         """Of each people that parts count: what is added to their identities."""
 
@@ -122,7 +123,7 @@ class UnionSource:
 
     def _identities(self, name: str, column: pa.Array) -> pa.Array:
         """Identities that no other part has, unless it counts the same people."""
-        people = getattr(self._parts[name], "people", None) or name
+        people = self._parts[name].people or name
         largest = pc.max(column).as_py()
         if largest is None:
             return column
