@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.attributes import CELEBA_ORDER
 from pipeline.sources.synthetic.copula import celeba_prevalences
+from tests.support.attributes import CELEBA_ORDER
 
 SPLITS = {"train": 162_770, "valid": 19_867, "test": 19_962}
 

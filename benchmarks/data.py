@@ -29,13 +29,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset.codec import CropSettings
 from pipeline.dataset.crops import crop_portrait
 from pipeline.packing.pack import pack_shard, read_samples
 from pipeline.packing.plan import ShardSettings, ShardTask, plan_shards
 from pipeline.packing.write import write_shards
 from pipeline.shards.sample import unpack_labels
+from tests.support.attributes import CELEBA_ORDER
 
 CROP = CropSettings(178)
 SETTINGS = ShardSettings(CROP, samples=1000)

@@ -36,7 +36,6 @@ import sys
 import pyarrow.parquet as pq
 from sklearn import metrics
 from sklearn.calibration import calibration_curve
-from pipeline.attributes import MODEL_ORDER
 
 table = pq.read_table(sys.argv[1], filters=[("split", "==", "test")])
 for name in MODEL_ORDER:

@@ -11,11 +11,12 @@ def export(params: ParamsFile = PARAMS) -> None:
     metrics.json and variants.csv. Writes nothing where they do not agree.
     """
     from pipeline import needs
+    from pipeline.dataset.view import open_view
     from pipeline.export.card import about_run
     from pipeline.export.convert import convert
     from pipeline.export.proof import sample_images
     from pipeline.files import new_directory
-    from pipeline.network.model import load_model
+    from pipeline.network.saved import load_model
     from pipeline.params import load_params
     from pipeline.shards.wanted import wanted_index
 
@@ -27,7 +28,8 @@ def export(params: ParamsFile = PARAMS) -> None:
         size, parameters = model.architecture.image_size, model.count_parameters()["total"]
         shards, count = shard_folder(settings.data.source), settings.export.images
         wanted_index(shards, settings)
-        images = sample_images(shards, settings.evaluate.split, count, size)
+        view = open_view(settings)
+        images = sample_images(shards, settings.evaluate.split, view, count, size)
         rows = convert(model, about, images, settings.export, partial)
     print(f"{EXPORT}: {parameters:,} parameters, input {size} x {size} px; beside PyTorch")
     for row in rows:

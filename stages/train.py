@@ -17,22 +17,29 @@ def train(params: ParamsFile = PARAMS) -> None:
     import torch
 
     from pipeline import needs
+    from pipeline.dataset.view import open_view
     from pipeline.files import new_directory, sole_writer, write_csv
-    from pipeline.network.model import TrainingData, architecture_of, save_model
+    from pipeline.network.model import architecture_of
+    from pipeline.network.saved import TrainingData, save_model
     from pipeline.params import load_params
     from pipeline.shards.wanted import wanted_index
+    from pipeline.training.labels import unlearnable
     from pipeline.training.loop import train as train_network
     from pipeline.training.processes import is_first
 
     settings = load_params(params)
-    shards = shard_folder(settings.data.source)
+    shards, view = shard_folder(settings.data.source), open_view(settings)
     index = wanted_index(shards, settings)
+    view.require(index.attributes, shards)
+    for warning in unlearnable(shards, view):
+        print(f"warning: {warning}.", file=sys.stderr)
     if missing := needs.lacking(needs.EXPORT):  # known better now than after the training
         told = f"`pipeline export` needs {needs.explain(missing)}"
         print(f"warning: not possible here after the training: {told}.", file=sys.stderr)
     with sole_writer(MODEL) if is_first() else nullcontext():
         trained = train_network(
             architecture_of(settings, index.size),
+            view,
             shards,
             settings.train,
             settings.augment,
@@ -49,7 +56,7 @@ def train(params: ParamsFile = PARAMS) -> None:
             "versions": {"torch": torch.__version__, "timm": timm.__version__},
         }
         with new_directory(MODEL) as partial:
-            save_model(trained.model, partial, about)
+            save_model(trained.model, partial, view.attributes, about)
             write_csv(partial / "history.csv", trained.history)
             write_csv(partial / "speed.csv", trained.speed)
         trained.checkpoints.remove()

@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.attributes import MODEL_ORDER
 from pipeline.dataset.raw import raw_files
 from pipeline.export.card import INPUT, OUTPUT
 from pipeline.export.run_coreml import Program
 from pipeline.export.run_onnx import Network
+from tests.support.attributes import MODEL_ORDER
 from tests.support.networks import ABOUT
 from tests.support.project import ROOT
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.apps.photos import read_crop
-from pipeline.attributes import MODEL_ORDER, REGIONS
+from pipeline.attributes import AttributeSet
 from pipeline.dataset.codec import BadImage
 from pipeline.engines import available_cpus
 from pipeline.errors import PipelineError
@@ -37,8 +37,11 @@ class Predictor:
     size: int
     """Side of the square input, px."""
 
+    attributes: AttributeSet
+    """What it names."""
+
     thresholds: np.ndarray
-    """float64 [40], in model order."""
+    """float64 [A], in model order."""
 
 
 def open_predictor(path: Path) -> Predictor:
@@ -53,23 +56,27 @@ def open_predictor(path: Path) -> Predictor:
         from pipeline.export.run_onnx import Network
 
         network = Network(path)
-        return Predictor(network.run, network.size, read_thresholds(network.metadata, path))
+        names = network.attributes
+        thresholds = read_thresholds(network.metadata, len(names.names), path)
+        return Predictor(network.run, network.size, names, thresholds)
     if path.suffix == ".mlpackage":
         from pipeline.export.run_coreml import Package, Program
 
         program = Program.load(path)
         on_mac = sys.platform == "darwin"
         run = Package(path).run if on_mac else lambda images: program.run(images, half=True)
-        return Predictor(run, program.size, read_thresholds(program.metadata, path))
+        names = program.attributes
+        thresholds = read_thresholds(program.metadata, len(names.names), path)
+        return Predictor(run, program.size, names, thresholds)
     if path.is_dir():
         from pipeline.export.deployed import run_model
-        from pipeline.network.model import load_model
+        from pipeline.network.saved import load_model
 
-        model, _ = load_model(path)
-        fixed = np.full(len(MODEL_ORDER), 0.5)  # thresholds come with the export
-        return Predictor(
-            lambda images: run_model(model, images), model.architecture.image_size, fixed
-        )
+        model, description = load_model(path)
+        names = description.attribute_set()
+        fixed = np.full(len(names.names), 0.5)  # thresholds come with the export
+        size = model.architecture.image_size
+        return Predictor(lambda images: run_model(model, images), size, names, fixed)
     raise PipelineError(
         f"{path} is no network: give an .onnx file, an .mlpackage or a folder of `pipeline train`."
     )
@@ -95,7 +102,7 @@ def _network_in(folder: Path) -> Path:
 def predict_files(
     predictor: Predictor, paths: Sequence[Path]
 ) -> Iterator[tuple[Path, np.ndarray | BadImage]]:
-    """Each file with its probabilities, float32 [40] in model order, or why it has none.
+    """Each file with its probabilities, float32 [A] in model order, or why it has none.
 
     In the order of `paths`. Threads decode ahead of the network.
     """
@@ -122,19 +129,20 @@ def _run(
 ) -> Iterator[tuple[Path, np.ndarray | BadImage]]:
     read = [future.result() for future in futures]
     crops = [crop for crop in read if not isinstance(crop, BadImage)]
-    answers = iter(_checked(predictor.run(np.stack(crops)), len(crops)) if crops else ())
+    answers = iter(_checked(predictor, np.stack(crops)) if crops else ())
     for path, crop in zip(paths, read, strict=True):
         yield path, crop if isinstance(crop, BadImage) else next(answers)
 
 
-def _checked(answers: Probabilities, images: int) -> Probabilities:
+def _checked(predictor: Predictor, images: Images) -> Probabilities:
     """Probabilities. Raises PipelineError where a network of others gives something else."""
+    answers, count = predictor.run(images), len(predictor.attributes.names)
     numbers = answers.dtype.kind == "f"
     odd = answers[~((answers >= 0) & (answers <= 1))] if numbers else answers[:0]  # NaN is neither
-    if not numbers or odd.size or answers.shape != (images, len(MODEL_ORDER)):
+    if not numbers or odd.size or answers.shape != (len(images), count):
         what = f"{odd.flat[0]}" if odd.size else f"{answers.dtype} {list(answers.shape)}"
         raise PipelineError(
-            f"The network gives {what}, and each image has {len(MODEL_ORDER)} probabilities in"
+            f"The network gives {what}, and each image has {count} probabilities in"
             " [0, 1]; export it again, or name another --model."
         )
     return answers
@@ -142,14 +150,18 @@ def _checked(answers: Probabilities, images: int) -> Probabilities:
 
 def present(predictor: Predictor, probabilities: np.ndarray) -> list[str]:
     """The attributes that hold, in model order: those whose probability reaches its threshold."""
-    return [MODEL_ORDER[i] for i in np.flatnonzero(probabilities >= predictor.thresholds)]
+    order = predictor.attributes.model_order
+    return [order[i] for i in np.flatnonzero(probabilities >= predictor.thresholds)]
 
 
-def by_region(held: Sequence[str], probabilities: np.ndarray) -> list[str]:
+def by_region(
+    attributes: AttributeSet, held: Sequence[str], probabilities: np.ndarray
+) -> list[str]:
     """The attributes that hold with their probabilities, one line per region."""
-    of = dict(zip(MODEL_ORDER, probabilities, strict=True))
+    of = dict(zip(attributes.model_order, probabilities, strict=True))
     shown = {
         region: [f"{readable(name)} {of[name]:.0%}" for name in names if name in held]
-        for region, names in REGIONS.items()
+        for region, names in attributes.regions.items()
     }
-    return [f"  {readable(r):16} {', '.join(found) or '-'}" for r, found in shown.items()]
+    width = max(16, *map(len, shown))
+    return [f"  {readable(r):{width}} {', '.join(found) or '-'}" for r, found in shown.items()]

@@ -106,7 +106,7 @@ def overall_intervals(resamples: Resamples, values: Row, known: np.ndarray) -> l
 def accuracy_intervals(
     resamples: Resamples, attributes: AttributeSet
 ) -> tuple[dict[str, Row], dict[str, Row]]:
-    """The intervals of the accuracy, `accuracy_low` and `accuracy_high`: of attributes, of regions."""
+    """Intervals of the accuracy, `accuracy_low` and `accuracy_high`: of attributes, of regions."""
     columns = dict(zip(attributes.model_order, resamples.counts.accuracy.T, strict=True))
     regions = {
         region: mean(np.stack([columns[name] for name in names], axis=-1))

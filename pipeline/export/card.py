@@ -1,6 +1,6 @@
 """What every exported file says of itself: the names of its input and output, and its card.
 
-An exported file takes a picture (RGB, 0 to 255) as `image` and gives `probabilities` [.., 40] in
+An exported file takes a picture (RGB, 0 to 255) as `image` and gives `probabilities` [.., A] in
 model order: scaling and sigmoid are inside, so an app has nothing to get wrong. Its metadata
 says what the numbers mean; where a runtime hides metadata (browsers), NAME.json beside the files
 says the same. Runners take uint8 [N, S, S, 3], so that a comparison covers the scaling too.
@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.attributes import MODEL_ORDER, REGIONS
+from pipeline.attributes import MOST_ATTRIBUTES, AttributeSet, set_of_model
 from pipeline.errors import PipelineError, one_line
 from pipeline.files import sha256_of
 from pipeline.reading import parse_json, read_plain
 
 if TYPE_CHECKING:
-    from pipeline.network.model import ModelDescription
+    from pipeline.network.saved import ModelDescription
 
 INPUT: Final = "image"
 OUTPUT: Final = "probabilities"
@@ -29,8 +29,10 @@ OUTPUT: Final = "probabilities"
 Images = NDArray[np.uint8]
 """[N, S, S, 3] RGB."""
 
+FloatArray = NDArray[np.float64]
+
 Probabilities = NDArray[np.float32]
-"""[N, 40] in model order, each in [0, 1]."""
+"""[N, A] in model order, each in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,11 @@ class About:
 
     version: str
     licence: str
+    attributes: AttributeSet
     author: str = "Face Data Pipeline"
-    description: str = "Probabilities of the 40 CelebA attributes of one face."
-    thresholds: tuple[float, ...] = (0.5,) * len(MODEL_ORDER)
-    """In model order; an attribute is present where its probability reaches its threshold."""
+    thresholds: tuple[float, ...] = ()
+    """In model order; an attribute is present where its probability reaches its threshold. None
+    given: the fixed one for all."""
 
     fixed_threshold: float = 0.5
     """The single threshold for all attributes that the chosen ones are compared with."""
@@ -57,17 +60,29 @@ class About:
     """What training and evaluation found; everything in it can be written as JSON."""
 
     def __post_init__(self) -> None:
-        if len(self.thresholds) != len(MODEL_ORDER):
-            raise ValueError(f"{len(self.thresholds)} thresholds for {len(MODEL_ORDER)} attributes")
+        count = len(self.attributes.names)
+        if not self.thresholds:
+            object.__setattr__(self, "thresholds", (self.fixed_threshold,) * count)
+        if len(self.thresholds) != count:
+            raise ValueError(f"{len(self.thresholds)} thresholds for {count} attributes")
+
+    @property
+    def description(self) -> str:
+        """What the file gives, in a sentence."""
+        count = len(self.attributes.names)
+        many = f"the {count} {self.attributes.name} attributes"
+        only = f"the {self.attributes.name} attribute {self.attributes.names[0]}"
+        return f"Probabilities of {many if count > 1 else only} of one face."
 
     def metadata(self) -> dict[str, str]:
         """What a program reads from the file, each value as one line of JSON."""
         facts: dict[str, Any] = {
-            "attributes": MODEL_ORDER,
-            "regions": REGIONS,
+            "attributes": self.attributes.model_order,
+            "regions": self.attributes.regions,
             "thresholds": self.thresholds,
             "source": self.source,
             "metrics": dict(self.metrics),
+            **({"hidden": self.attributes.hidden} if self.attributes.hidden else {}),
         }
         return {
             key: json.dumps(value, allow_nan=False, separators=(",", ":"))
@@ -98,11 +113,11 @@ class About:
             "output": {
                 "name": OUTPUT,
                 "type": "float32",
-                "shape": ["batch", len(MODEL_ORDER)],
+                "shape": ["batch", len(self.attributes.names)],
                 "range": [0, 1],
             },
-            "attributes": list(MODEL_ORDER),
-            "regions": {region: list(names) for region, names in REGIONS.items()},
+            "attributes": list(self.attributes.model_order),
+            "regions": self.attributes.regions,
             "thresholds": {
                 "fixed": self.fixed_threshold,
                 "chosen_for": self.chosen_for or None,
@@ -110,6 +125,9 @@ class About:
             },
             "metrics": dict(self.metrics),
             "files": {file: dict(facts) for file, facts in files.items()},
+            "set": self.attributes.name,
+            "hidden": self.attributes.hidden,
+            "sentences": {name: text for name, text in self.attributes.attributes.items() if text},
         }
 
 
@@ -118,6 +136,7 @@ def about_run(description: "ModelDescription", model: Path, evaluation: Path) ->
 
     Metrics and thresholds come from the folder `evaluation`; raises PipelineError without them.
     """
+    attributes = description.attribute_set()
     metrics, thresholds = (
         _read_json(evaluation / name) for name in ("metrics.json", "thresholds.json")
     )
@@ -125,7 +144,7 @@ def about_run(description: "ModelDescription", model: Path, evaluation: Path) ->
         chosen = thresholds["attributes"]  # null where valid had no images to choose them on
         chosen = tuple(
             float(thresholds["fixed"] if chosen[name] is None else chosen[name])
-            for name in MODEL_ORDER
+            for name in attributes.model_order
         )
         fixed, chosen_for = float(thresholds["fixed"]), str(thresholds["chosen_for"] or "")
     except (LookupError, TypeError, ValueError) as error:
@@ -134,6 +153,7 @@ def about_run(description: "ModelDescription", model: Path, evaluation: Path) ->
     return About(
         version=f"1+{sha256_of(model / 'model.safetensors')[:12]}",
         licence=description.licence or "unknown",
+        attributes=attributes,
         source=description.source or "unknown",
         thresholds=chosen,
         fixed_threshold=fixed,
@@ -161,33 +181,34 @@ def _parse(text: str) -> Any:
     return parse_json(text)
 
 
-def read_thresholds(metadata: Mapping[str, str], where: Path) -> NDArray[np.float64]:
-    """The thresholds that a file names, [40] in model order.
+def read_attributes(metadata: Mapping[str, str], where: str) -> AttributeSet:
+    """The attribute set that an exported file names, as its network knows it.
+
+    Raises PipelineError where it names none.
+    """
+    try:
+        regions, hidden = _parse(metadata["regions"]), _parse(metadata.get("hidden", "[]"))
+        if sum(map(len, regions.values())) > MOST_ATTRIBUTES:
+            raise ValueError
+        found = set_of_model(regions, hidden=hidden)
+        if _parse(metadata["attributes"]) == list(found.model_order):
+            return found
+    except (KeyError, ValueError, TypeError, AttributeError):
+        pass
+    raise PipelineError(f"{where} does not name its attributes by regions; export it again.")
+
+
+def read_thresholds(metadata: Mapping[str, str], attributes: int, where: Path) -> FloatArray:
+    """The thresholds that a file names, [A] in model order.
 
     Raises PipelineError where they are missing or are none.
     """
     try:
         thresholds = np.array(_parse(metadata["thresholds"]), np.float64)
-        if (
-            thresholds.shape == (len(MODEL_ORDER),)
-            and ((thresholds >= 0) & (thresholds <= 1)).all()
-        ):
+        if thresholds.shape == (attributes,) and ((thresholds >= 0) & (thresholds <= 1)).all():
             return thresholds
     except (KeyError, ValueError, TypeError, OverflowError):
         pass
     raise PipelineError(
-        f"{where} does not name {len(MODEL_ORDER)} thresholds in [0, 1]; export it again."
+        f"{where} does not name {attributes} thresholds in [0, 1]; export it again."
     )
-
-
-def check_attributes(metadata: Mapping[str, str], where: str) -> None:
-    """Raise PipelineError unless the file names the 40 attributes in model order."""
-    try:
-        named = _parse(metadata["attributes"])
-    except (KeyError, ValueError):
-        raise PipelineError(f"{where} does not name its attributes; export it again.") from None
-    if named != list(MODEL_ORDER):
-        raise PipelineError(
-            f"{where} names other attributes, or in another order, than this version; export it"
-            " again."
-        )

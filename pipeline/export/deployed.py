@@ -12,14 +12,14 @@ from pipeline.network.model import FaceAttributes, to_float
 
 
 class Deployed(nn.Module):
-    """Images [N, 3, S, S] float in [0, 1] -> probabilities [N, 40]: what is converted.
+    """Images [N, 3, S, S] float in [0, 1] -> probabilities [N, A]: what is converted.
 
     A copy of `model` in eval mode on the CPU; the model itself is left alone.
     """
 
     def __init__(self, model: FaceAttributes) -> None:
         super().__init__()
-        self.model = FaceAttributes(model.architecture)
+        self.model = FaceAttributes(model.architecture, model.regions)
         self.model.load_state_dict(model.state_dict())
         _fold_last_norm(self.model)
         self.train().eval()  # EfficientFormerV2 caches its attention biases on eval()
@@ -57,7 +57,7 @@ def _fold_last_norm(model: FaceAttributes) -> None:
 
 @torch.inference_mode()
 def run_model(model: FaceAttributes, images: Images, batch: int = 32) -> Probabilities:
-    """PyTorch's own probabilities [N, 40], on the CPU, in eval mode: in fp32, the reference.
+    """PyTorch's own probabilities [N, A], on the CPU, in eval mode: in fp32, the reference.
 
     A network in float64 computes in that, and gives float64.
     """

@@ -3,7 +3,7 @@
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from pipeline.attributes import set_of_model
 from pipeline.export.card import About
 from pipeline.export.deployed import run_model
 from pipeline.export.run_onnx import Network
@@ -24,8 +25,8 @@ REFERENCES: Final = {
     "ResNet-50": Architecture("resnet50", 224, depth=0),
     "Swin-T": Architecture("swin_tiny_patch4_window7_224", 224, depth=0),
 }
-"""ResNet-50 and TransFA's Swin-T at the size they were made for. One linear layer gives them the
-40 outputs, which favours them: it costs less than seven heads."""
+"""ResNet-50 and TransFA's Swin-T at the size they were made for. Linear layers alone give them
+their outputs, which favours them: it costs less than our heads."""
 
 WARM_UP: Final = 5
 """Runs before the clock starts."""
@@ -66,12 +67,15 @@ def _parts(model: FaceAttributes) -> dict[str, torch.nn.Module]:
     return {**weighty, "": model}
 
 
-def contenders(architecture: Architecture) -> dict[str, FaceAttributes]:
+def contenders(
+    architecture: Architecture, regions: Mapping[str, Sequence[str]]
+) -> dict[str, FaceAttributes]:
     """Ours at its own size and at the references' size, then these; random weights, eval mode."""
     shapes = {"ours": architecture, "ours, larger": replace(architecture, image_size=224)}
     if architecture.image_size == 224:
         del shapes["ours, larger"]
-    networks = {name: FaceAttributes(shape) for name, shape in (shapes | REFERENCES).items()}
+    shapes |= REFERENCES
+    networks = {name: FaceAttributes(shape, regions) for name, shape in shapes.items()}
     for network in networks.values():
         network.train().eval()  # EfficientFormerV2 caches its attention biases on eval()
     return networks
@@ -92,7 +96,7 @@ def measure(networks: Mapping[str, FaceAttributes], runs: int) -> list[Row]:
             runners = {}
             for i, (name, network) in enumerate(networks.items()):
                 file = Path(place, f"{i}.onnx")
-                export_onnx(network, file, About("profile", "none"))
+                export_onnx(network, file, About("profile", "none", set_of_model(network.regions)))
                 size = network.architecture.image_size
                 image = np.random.default_rng(0).integers(0, 256, (1, size, size, 3), np.uint8)
                 runners[name, "ONNX Runtime"] = partial(Network(file, threads=1).run, image)

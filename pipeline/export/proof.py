@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.attributes import MODEL_ORDER
+from pipeline.dataset.view import View
 from pipeline.errors import PipelineError
 from pipeline.export.card import Images, Probabilities
 from pipeline.export.run_coreml import Package, Program
@@ -23,12 +23,12 @@ from pipeline.shards.read import ShardReader
 from pipeline.tables import Row, Rows
 
 
-def sample_images(shards: Path, split: str, count: int, size: int) -> Images:
-    """`count` crops spread evenly over a split, or all where it has fewer.
+def sample_images(shards: Path, split: str, view: View, count: int, size: int) -> Images:
+    """`count` crops spread evenly over what the view keeps of a split, or all where it has fewer.
 
     Raises PipelineError where they are not of the network's size, px.
     """
-    with ShardReader(shards, split) as reader:
+    with ShardReader(shards, split, view) as reader:
         if reader.size != size:
             raise PipelineError(
                 f"The crops of {shards} have {reader.size} px and the network takes {size};"
@@ -142,16 +142,16 @@ def measure_agreement(
     thresholds: Sequence[float],
     margin: float = 0.0,
 ) -> dict[str, float]:
-    """Two runners on the same images [N, 40] each.
+    """Two runners on the same images, [N, A] each; `thresholds` [A].
 
-    Returns `images`, `decisions` (N x 40), `largest` and `mean` absolute difference, `agreement`,
+    Returns `images`, `decisions` (N x A), `largest` and `mean` absolute difference, `agreement`,
     the share of the decisions (probability >= threshold) that are equal, and the `margin`. A
     decision also counts as equal where the reference is no further from its threshold than the
     margin; how many differ there is `within_margin`. NaN agrees with nothing.
 
     Raises PipelineError where the shapes differ, or where `other` leaves [0, 1], as logits do.
     """
-    if reference.shape != other.shape or reference.shape[1:] != (len(MODEL_ORDER),):
+    if reference.shape != other.shape or reference.shape[1:] != (len(thresholds),):
         raise PipelineError(
             f"The exported file gives {list(other.shape)} probabilities where PyTorch gives"
             f" {list(reference.shape)}; export it again."

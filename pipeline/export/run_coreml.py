@@ -22,8 +22,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.attributes import AttributeSet
 from pipeline.errors import PipelineError, one_line
-from pipeline.export.card import INPUT, OUTPUT, Images, Probabilities, check_attributes
+from pipeline.export.card import INPUT, OUTPUT, Images, Probabilities, read_attributes
 from pipeline.export.coreml_operations import CONSTANTS, OPERATIONS, require
 from pipeline.export.to_coreml import PROGRAM, WEIGHTS, check_manifest, quiet_coremltools
 from pipeline.reading import LARGEST_TEXT, check_plain, read_plain
@@ -75,11 +76,12 @@ class Operation:
 
 
 class Program:
-    """A saved package: its `operations`, its `metadata` and the image `size` it takes."""
+    """A saved package: `operations`, `metadata`, the `attributes` it names, the `size` it takes."""
 
-    def __init__(self, spec: Any, weights: Path) -> None:
+    def __init__(self, spec: Any, weights: Path, attributes: AttributeSet) -> None:
         """`spec`: the program's protobuf; `weights`: its weight file."""
         self.metadata = dict(spec.description.metadata.userDefined)
+        self.attributes = attributes
         self.size = _input_size(spec.description)
         self.operations: list[Operation] = []
         self._constants: dict[str, Any] = {}
@@ -108,8 +110,8 @@ class Program:
                 program = Path("Data") / PROGRAM
                 spec = Model_pb2.Model()
                 spec.ParseFromString(read_plain(path / program, LARGEST[program]))
-            check_attributes(spec.description.metadata.userDefined, str(path))
-            return cls(spec, path / "Data" / WEIGHTS)
+            attributes = read_attributes(spec.description.metadata.userDefined, str(path))
+            return cls(spec, path / "Data" / WEIGHTS, attributes)
         except PipelineError:
             raise
         except Exception as error:  # protobuf and coremltools have no class of their own for it
@@ -124,7 +126,7 @@ class Program:
 
     @torch.inference_mode()
     def run(self, images: Images, half: bool = False, batch: int = 16) -> Probabilities:
-        """Probabilities [N, 40] of uint8 images [N, S, S, 3].
+        """Probabilities [N, A] of uint8 images [N, S, S, 3].
 
         `half` rounds what the program declares as fp16; without it all arithmetic is fp32, on
         the weights as they are in the file.
@@ -320,7 +322,7 @@ class Package:
             self._model: Any = ct.models.MLModel(str(path))
 
     def run(self, images: Images) -> Probabilities:
-        """Probabilities [N, 40] of uint8 images [N, S, S, 3]."""
+        """Probabilities [N, A] of uint8 images [N, S, S, 3]."""
         from PIL import Image
 
         rows = [self._model.predict({INPUT: Image.fromarray(image)})[OUTPUT] for image in images]

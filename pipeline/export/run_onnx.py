@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.engines import available_cpus
 from pipeline.errors import PipelineError, one_line
-from pipeline.export.card import INPUT, OUTPUT, Images, Probabilities, check_attributes
+from pipeline.export.card import INPUT, OUTPUT, Images, Probabilities, read_attributes
 from pipeline.reading import read_plain
 
 LARGEST_FILE: Final = 200 << 20
@@ -32,7 +32,10 @@ _ODD_OPERATIONS: Final = (
 
 
 class Network:
-    """An exported file in ONNX Runtime on the CPU: its `metadata` and the image `size` it takes."""
+    """An exported file in ONNX Runtime on the CPU.
+
+    It has the file's `metadata`, the `attributes` that it names, and the image `size` it takes.
+    """
 
     def __init__(self, path: Path, threads: int = 0) -> None:
         """`threads` 0: one for each core of this process.
@@ -69,7 +72,7 @@ class Network:
             reason = one_line(error)
             raise PipelineError(f"{path} is no ONNX file that can be run ({reason}).") from error
         self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
-        check_attributes(self.metadata, str(path))
+        self.attributes = read_attributes(self.metadata, str(path))
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if [i.name for i in inputs] != [INPUT] or [o.name for o in outputs] != [OUTPUT]:
             raise PipelineError(f"{path} does not map {INPUT!r} to {OUTPUT!r}; export it again.")
@@ -81,7 +84,7 @@ class Network:
         self.size = int(shape[1])
 
     def run(self, images: Images, batch: int = 16) -> Probabilities:
-        """Probabilities [N, 40] of uint8 images [N, S, S, 3].
+        """Probabilities [N, A] of uint8 images [N, S, S, 3].
 
         Raises PipelineError for other images, and where the network cannot be run.
         """

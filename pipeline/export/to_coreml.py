@@ -21,7 +21,6 @@ from typing import Any, Final, Literal
 import numpy as np
 import torch
 
-from pipeline.attributes import MODEL_ORDER
 from pipeline.errors import PipelineError, one_line
 from pipeline.export.card import INPUT, OUTPUT, About
 from pipeline.export.deployed import Deployed
@@ -88,7 +87,7 @@ def export_coreml(
 ) -> None:
     """Write `model` as the ML Program `path` (a folder, `*.mlpackage`).
 
-    Input `image`: RGB, the network's size. Output `probabilities`: float32 [1, 40] in model
+    Input `image`: RGB, the network's size. Output `probabilities`: float32 [1, A] in model
     order. `precision` is that of the weights and of the arithmetic between the two.
     """
     size = model.architecture.image_size
@@ -167,7 +166,7 @@ def _write_card(description: Any, about: About, size: int) -> None:
         f"A face as a {size} x {size} RGB picture, cropped as in training. Scaling is done inside."
     )
     probabilities.shortDescription = (
-        f"The probabilities of {len(MODEL_ORDER)} attributes, 0 to 1,"
+        f"The probabilities of {len(about.attributes.names)} attributes, 0 to 1,"
         " in the order of the metadata's `attributes`."
     )
     metadata = description.metadata

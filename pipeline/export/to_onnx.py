@@ -2,7 +2,7 @@
 
 Input `image`: uint8 [batch, S, S, 3], RGB: what a decoder, a canvas or a camera gives, without
 alpha. A float input would leave the scale and the order of the axes for the app to get wrong.
-Output `probabilities`: float32 [batch, 40] in model order. One file; its metadata is the card.
+Output `probabilities`: float32 [batch, A] in model order. One file; its metadata is the card.
 The bytes follow from the network and the card alone.
 """
 
@@ -17,7 +17,6 @@ from typing import Any, Final
 import torch
 from torch import nn
 
-from pipeline.attributes import MODEL_ORDER
 from pipeline.errors import PipelineError
 from pipeline.export.card import INPUT, OUTPUT, About
 from pipeline.export.deployed import Deployed
@@ -31,7 +30,7 @@ _IR_VERSION: Final = 8
 
 
 class _FromBytes(nn.Module):
-    """uint8 [N, S, S, 3] -> probabilities [N, 40]."""
+    """uint8 [N, S, S, 3] -> probabilities [N, A]."""
 
     def __init__(self, model: FaceAttributes) -> None:
         super().__init__()
@@ -100,11 +99,10 @@ def _write_card(proto: Any, about: About, size: int) -> None:
     proto.graph.input[
         0
     ].doc_string = f"Faces as {size} x {size} RGB pictures, 0 to 255, cropped as in training."
+    count = len(about.attributes.names)
     proto.graph.output[
         0
-    ].doc_string = (
-        f"The probabilities of {len(MODEL_ORDER)} attributes, in the order of `attributes`."
-    )
+    ].doc_string = f"The probabilities of {count} attributes, in the order of `attributes`."
     del proto.metadata_props[:]
     card = {
         "description": about.description,

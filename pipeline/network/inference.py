@@ -4,7 +4,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from pipeline.attributes import MODEL_ORDER
 from pipeline.network.model import to_float
 from pipeline.progress import Progress
 from pipeline.shards.order import cut
@@ -19,13 +18,13 @@ def predict_logits(
     rank: int = 0,
     world: int = 1,
 ) -> np.ndarray:
-    """Logits of every sample of the split, in its order: float32 [N, 40] in model order.
+    """Logits of every sample of the split, in its order: float32 [N, A] in model order.
 
-    `reader` is a split. Of many processes (`world`), each fills the rows of its own samples and
-    leaves the others at 0.
+    `reader` is a split, whose labels are those of the network. Of many processes (`world`), each
+    fills the rows of its own samples and leaves the others at 0.
     """
     model = model.to(device).eval()
-    logits = np.zeros((len(reader), len(MODEL_ORDER)), np.float32)
+    logits = np.zeros((len(reader), len(reader.names)), np.float32)
     batches = cut(np.arange(len(reader)), batch_size, rank, world)
     label, total = f"predict {reader.split}", sum(map(len, batches))
     with torch.inference_mode(), Progress(label, total, "images", rank == 0) as done:

@@ -1,30 +1,21 @@
-"""The network: one timm backbone and seven heads, one for each face region.
+"""The network: one timm backbone and a head for each region of the attribute set.
 
 Images in [0, 1] go in. Where the backbone's weights expect another scale, the network applies it
 first. Logits come out in model order; sigmoid is applied where probabilities leave the network.
-
-It is saved as `model.safetensors` (weights) and `model.json` (a `ModelDescription`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Self
 
 import timm
 import torch
-from pydantic import ConfigDict, Field, JsonValue
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from pydantic import ConfigDict, Field
 from timm.models import PretrainedCfg
 from torch import nn
 
-from pipeline.attributes import MODEL_ORDER, REGIONS
 from pipeline.errors import PipelineError, one_line
-from pipeline.files import new_file, write_json
 from pipeline.params import AboveZero, BackboneName, BackboneOptions, Params, Width
-from pipeline.reading import check_plain
-from pipeline.records import Count, Record, read_record
 
 
 @dataclass(frozen=True)
@@ -54,64 +45,6 @@ class Architecture:
 
     std: Annotated[list[AboveZero], Field(min_length=3, max_length=3)] | None = None
     """Standard deviation of R, G, B to divide by. Given with `mean`, or not at all."""
-
-
-class InputDescription(Record):
-    """The images that the network takes."""
-
-    size: int
-    """Side of the square, px."""
-
-    channels: str
-    range: list[float]
-
-
-class InitialWeights(Record):
-    """Where the backbone's first weights came from."""
-
-    source: str
-    """A repository of the Hub, or the name of a file."""
-
-    sha256: str
-    licence: str | None
-
-
-class TrainingData(Record):
-    """The shards that the network was trained on."""
-
-    index_sha256: str
-    counts: dict[str, Count]
-    """Samples of each split."""
-
-
-class ModelDescription(Record):
-    """What `model.json` holds, in this order: all that is needed to rebuild and feed the network.
-
-    The fields with a default are facts about its training; a network from elsewhere may lack them.
-    """
-
-    architecture: Architecture
-    attributes: list[str]
-    """In the order of the logits."""
-
-    regions: dict[str, list[str]]
-    input: InputDescription
-    parameters: dict[str, int]
-    """`total`, `backbone` and `heads`."""
-
-    source: str | None = None
-    licence: str | None = None
-    """Of the dataset."""
-
-    weights: InitialWeights | None = None
-    """None: they were random."""
-
-    data: TrainingData | None = None
-    recipe: dict[str, JsonValue] | None = None
-    """The params that training depends on."""
-
-    versions: dict[str, str] | None = None
-    """Of the libraries that trained it."""
 
 
 def architecture_of(settings: Params, size: int) -> Architecture:
@@ -152,20 +85,23 @@ def pretrained_config(backbone: str) -> PretrainedCfg:
 
 
 class FaceAttributes(nn.Module):
-    """Images [B, 3, S, S] float in [0, 1] -> logits [B, 40] in model order.
+    """Images [B, 3, S, S] float in [0, 1] -> logits [B, A] in model order, region by region.
 
-    The report's network is `Architecture("efficientformerv2_s2", 178, options={"num_vit": 2})`:
-    15,608,472 parameters, 9,842,800 of them in the backbone.
+    The report's network is `Architecture("efficientformerv2_s2", 178, options={"num_vit": 2})` with
+    the regions of CelebA's set: 15,608,472 parameters, 9,842,800 of them in the backbone.
 
-    Raises PipelineError where timm does not know the backbone or it refuses the input size.
+    Raises PipelineError where timm does not know the backbone or it refuses the input size, and for
+    the name of a region that torch has other uses for.
     """
 
     scale: torch.Tensor | None
     shift: torch.Tensor | None
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, architecture: Architecture, regions: Mapping[str, Sequence[str]]) -> None:
         super().__init__()
         self.architecture = architecture
+        self.regions = {region: list(names) for region, names in regions.items()}
+        """Region -> its attributes, in model order."""
         self._frozen = False
         scale = shift = None
         if architecture.mean is not None and architecture.std is not None:
@@ -178,12 +114,14 @@ class FaceAttributes(nn.Module):
         self.register_buffer("shift", shift, persistent=False)
         self.backbone = create_backbone(architecture)
         features = _count_features(self.backbone, architecture)
-        self.heads = nn.ModuleDict(
-            {
-                region: _create_head(features, len(names), architecture)
-                for region, names in REGIONS.items()
-            }
-        )
+        self.heads = nn.ModuleDict()
+        for region, names in self.regions.items():
+            if hasattr(self.heads, region):
+                raise PipelineError(
+                    f"No region can be called {region}, which torch has other uses for; rename it"
+                    " in the attribute set."
+                )
+            self.heads[region] = _create_head(features, len(names), architecture)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         if self.scale is not None and self.shift is not None:
@@ -288,81 +226,6 @@ def _create_head(features: int, outputs: int, architecture: Architecture) -> nn.
             layers.append(nn.Dropout(architecture.dropout))
         features, width = width, width // 2
     return nn.Sequential(*layers, nn.Linear(features, outputs))
-
-
-def save_model(model: FaceAttributes, folder: Path, about: Mapping[str, object]) -> None:
-    """Write `model.safetensors` and `model.json` into `folder`.
-
-    `about` holds the facts about its training: fields of `ModelDescription` that have a default.
-    """
-    weights = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
-    }
-    with new_file(folder / "model.safetensors") as partial:
-        partial.write_bytes(save(weights))  # whose errors are the system's, unlike save_file's
-    description = ModelDescription(
-        architecture=model.architecture,
-        attributes=list(MODEL_ORDER),
-        regions={region: list(names) for region, names in REGIONS.items()},
-        input=InputDescription(
-            size=model.architecture.image_size, channels="RGB", range=[0.0, 1.0]
-        ),
-        parameters=model.count_parameters(),
-        **about,  # type: ignore[arg-type]
-    )
-    write_json(folder / "model.json", description.model_dump(exclude_unset=True))
-
-
-def load_model(folder: Path) -> tuple[FaceAttributes, ModelDescription]:
-    """Rebuild a saved network, in eval mode on the CPU, with its description.
-
-    Raises PipelineError where a file is missing, damaged or belongs to another network.
-    """
-    description = read_record(ModelDescription, folder / "model.json", "train")
-    if description.attributes != list(MODEL_ORDER):
-        raise PipelineError(f"{folder / 'model.json'} names other attributes than this version.")
-    path = folder / "model.safetensors"
-    with torch.device("meta"):  # takes no memory, whatever size a file of others asks for
-        outline = FaceAttributes(description.architecture).state_dict()
-    try:
-        _check_shapes(path, {name: tuple(tensor.shape) for name, tensor in outline.items()})
-        model = FaceAttributes(description.architecture)
-        model.load_state_dict(load_file(path))
-    except FileNotFoundError:
-        raise PipelineError(f"{path} is missing; run `pipeline train` again.") from None
-    except (SafetensorError, OSError, RuntimeError, ValueError) as error:
-        raise PipelineError(f"{path} does not fit its model.json ({one_line(error)}).") from error
-    # EfficientFormerV2 caches its attention biases when eval() is entered.
-    model.train()
-    model.eval()
-    return model, description
-
-
-LARGEST_HEADER: Final = 4 << 20
-"""Bytes of the names and shapes in a safetensors file; the report's network has 90 kB."""
-
-
-def check_header(path: Path) -> None:
-    """Raises ValueError for a safetensors file with a vast header, PipelineError for a pipe."""
-    check_plain(path)
-    with path.open("rb") as start:
-        header = int.from_bytes(start.read(8), "little")
-    if header > LARGEST_HEADER:
-        raise ValueError(f"its header has {header:,} bytes")
-
-
-def _check_shapes(path: Path, wanted: dict[str, tuple[int, ...]]) -> None:
-    """Raises ValueError where the weights in `path` are not those of the network, by its header."""
-    check_header(path)
-    with safe_open(path, "pt") as file:
-        held = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    for name in sorted(held.keys() | wanted.keys()):
-        if name not in held:
-            raise ValueError(f"{name} is missing")
-        if name not in wanted:
-            raise ValueError(f"{name} is unknown")
-        if held[name] != wanted[name]:
-            raise ValueError(f"{name} has the shape {held[name]}, not {wanted[name]}")
 
 
 def to_float(images: torch.Tensor) -> torch.Tensor:

@@ -17,13 +17,8 @@ from timm.models import PretrainedCfg
 
 from pipeline.errors import PipelineError, one_line
 from pipeline.files import sha256_of
-from pipeline.network.model import (
-    FaceAttributes,
-    InitialWeights,
-    backbone_options,
-    check_header,
-    pretrained_config,
-)
+from pipeline.network.model import FaceAttributes, backbone_options, pretrained_config
+from pipeline.network.saved import InitialWeights, check_header
 
 FILE = "model.safetensors"
 """Name of the weights in a repository of the Hub."""

@@ -12,18 +12,30 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.attributes import CELEBA_ORDER
+from pipeline.attributes import set_of_model
 from pipeline.dataset.arrow import numbers
 from pipeline.dataset.labels import Labels, label_matrix
 from pipeline.dataset.statistics import attribute_rows, headline
 from pipeline.errors import PipelineError
 from pipeline.files import new_file, sole_writer, write_json
 from pipeline.report.croissant import croissant_json
-from pipeline.shards.index import Index, check_rows, check_tars, read_index, read_rows
+from pipeline.shards.index import Index, check_rows, check_tars, read_index, read_tables
+from pipeline.shards.sample import index_schema
 
 CELEBA = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 PAPER = "Liu, Luo, Wang, Tang: Deep Learning Face Attributes in the Wild, ICCV 2015"
-CC0 = "https://creativecommons.org/publicdomain/zero/1.0/"
+OFFICIAL = ("folder", "hub")
+"""The sources that hold CelebA itself."""
+
+LICENCES = {
+    "CC0-1.0": "https://creativecommons.org/publicdomain/zero/1.0/",
+    "CC-BY-4.0": "https://creativecommons.org/licenses/by/4.0/",
+    "CC-BY-SA-4.0": "https://creativecommons.org/licenses/by-sa/4.0/",
+    "CC-BY-NC-4.0": "https://creativecommons.org/licenses/by-nc/4.0/",
+}
+"""Licences that the Hub knows by these names, in lower case, and where they stand."""
+
+NAMES = {"synthetic": "Synthetic faces", **dict.fromkeys(OFFICIAL, "CelebA crops")}
 SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
 """The Hub's words for a number of samples below each bound."""
 
@@ -44,7 +56,7 @@ def write_card(folder: Path) -> tuple[Path, Path]:
         raise PipelineError(f"{readme} is not a card of ours and is kept; move it away first.")
     with sole_writer(readme), new_file(readme) as text:
         check_tars(shards, index)
-        table = read_rows(shards, ["split", "celeb_id", *CELEBA_ORDER])
+        table = _rows(shards, index)
         for split in index.shards:
             check_rows(shards, index, split, pc.sum(pc.equal(table["split"], split)).as_py() or 0)
         place = "" if shards == folder else f"{shards.name}/"
@@ -54,13 +66,24 @@ def write_card(folder: Path) -> tuple[Path, Path]:
     return readme, croissant
 
 
+def _rows(shards: Path, index: Index) -> pa.Table:
+    """Split, identity and labels of every sample."""
+    columns = ["split", "celeb_id", *index.attributes]
+    tables = list(read_tables(shards, index, columns))
+    if not tables:
+        return index_schema(index.attributes).empty_table().select(columns)
+    return pa.concat_tables(tables)
+
+
 def _header(index: Index, place: str) -> dict[str, Any]:
     """The fields of the card's YAML header, as the Hub defines them."""
-    total, licence = sum(index.counts.values()), index.licence.partition(":")[0]
-    terms = {"license": "other", "license_name": licence.lower(), "license_link": CELEBA}
+    total, licence = sum(index.counts.values()), _short_licence(index)
+    terms = {"license": "other", "license_name": licence.lower()}
+    if index.source in OFFICIAL:
+        terms["license_link"] = CELEBA
     return {
-        "pretty_name": "Synthetic faces" if index.source == "synthetic" else "CelebA crops",
-        **({"license": "cc0-1.0"} if licence == "CC0-1.0" else terms),
+        "pretty_name": NAMES.get(index.source, "Face crops"),
+        **({"license": licence.lower()} if licence in LICENCES else terms),
         "task_categories": ["image-classification"],
         "task_ids": ["multi-label-image-classification"],
         "size_categories": [next((size for n, size in SIZES.items() if total < n), "n>1M")],
@@ -79,17 +102,35 @@ def _header(index: Index, place: str) -> dict[str, Any]:
 
 def _about(index: Index, header: dict[str, Any]) -> dict[str, str]:
     """What Croissant wants to know of any dataset."""
-    free = header["license"] == "cc0-1.0"
+    official = index.source in OFFICIAL
+    terms = LICENCES.get(_short_licence(index), CELEBA if official else _licence(index))
     return {
         "name": header["pretty_name"],
         "description": f"{_description(index)} Licence: {_licence(index)}.",
-        "license": CC0 if free else CELEBA,
-        **({} if free else {"url": CELEBA, "cite_as": PAPER}),
+        "license": terms,
+        **({"url": CELEBA, "cite_as": PAPER} if official else {}),
     }
+
+
+def _short_licence(index: Index) -> str:
+    """The licence up to where its words begin: `CC0-1.0: no person is shown` -> `CC0-1.0`."""
+    return " ".join(_licence(index).partition(":")[0].split())
 
 
 def _description(index: Index) -> str:
     return f"{str(index.provenance.get('description', index.source)).rstrip('.')}."
+
+
+def _facts(index: Index) -> dict[str, str | int]:
+    """What the source says of itself in a word or a number, and likewise its parts, if any."""
+    said: dict[str, Any] = {
+        name: value for name, value in index.provenance.items() if name != "description"
+    }
+    parts = said.get("parts")
+    for part, facts in parts.items() if isinstance(parts, dict) else ():
+        if isinstance(facts, dict):
+            said |= {f"{part}, {name}": value for name, value in facts.items()}
+    return {name: value for name, value in said.items() if isinstance(value, str | int)}
 
 
 def _licence(index: Index) -> str:
@@ -111,11 +152,14 @@ def _readme(index: Index, header: dict[str, Any], table: pa.Table, place: str) -
     from huggingface_hub import DatasetCardData
     from jinja2 import Environment, StrictUndefined
 
-    labels = {}
+    labels, names = {}, tuple(index.attributes)
     for split in index.counts:
         rows = table.filter(pc.equal(table["split"], split))
-        labels[split] = Labels(label_matrix(rows), numbers(rows["celeb_id"].fill_null(-1)))
-    facts = headline(labels)
+        celeb_id = numbers(rows["celeb_id"].fill_null(-1))
+        labels[split] = Labels(names, *label_matrix(rows, names), celeb_id)
+    attributes = set_of_model({"face": names}, index.source)
+    facts, rows = headline(labels), attribute_rows(labels, attributes)
+    known = list(zip(*(found.counts().tolist() for found in labels.values()), strict=True))
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
@@ -131,13 +175,10 @@ def _readme(index: Index, header: dict[str, Any], table: pa.Table, place: str) -
         shards=[len(listed) for listed in index.shards.values()],
         shared=facts["identities_in_two_splits"],
         baseline=facts["baseline_accuracy"]["train_majority_on_test"],
-        rows=attribute_rows(labels),
+        rows=[{**row, "known": list(counts)} for row, counts in zip(rows, known, strict=True)],
+        unknown=len(table) * len(names) - sum(sum(counts) for counts in known),
         quarantine=len(index.quarantine),
-        provenance={
-            name: value
-            for name, value in index.provenance.items()
-            if isinstance(value, str | int) and name != "description"
-        },
+        provenance=_facts(index),
         place=place,
         licence=_licence(index),
         size=index.size,

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.attributes import CELEBA_ORDER
+from pipeline.dataset.parquet import open_bounded
 from pipeline.files import sha256_of
 from pipeline.shards.index import Index
 
@@ -34,7 +34,10 @@ def croissant_json(index: Index, about: dict[str, str], shards: Path, place: str
     )
     columns = dict.fromkeys(("key", "split", "shard"), ml.DataType.TEXT)
     columns |= {"celeb_id": ml.DataType.INTEGER}
-    columns |= dict.fromkeys(CELEBA_ORDER, ml.DataType.BOOL)
+    extra = {"origin": ml.DataType.TEXT, "size": ml.DataType.INTEGER}
+    with open_bounded(rows, most_rows=sum(map(index.samples, index.shards))) as opened:
+        columns |= {name: extra[name] for name in opened.schema_arrow.names if name in extra}
+    columns |= dict.fromkeys(index.attributes, ml.DataType.BOOL)
     samples = [
         _field(f"samples/{name}", kind, file_object=table.id, extract=ml.Extract(column=name))
         for name, kind in columns.items()

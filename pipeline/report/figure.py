@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -71,10 +72,62 @@ def new_figure(width: float, height: float, *paths: Path) -> Iterator["Figure"]:
                 figure.savefig(partial, format=kind, metadata=_METADATA[kind])
 
 
+NAME_ROOM: Final = 170.0
+"""Points that the name of an attribute takes at most."""
+
+
+def text_width(text: str, size: float) -> float:
+    """How wide a line of text is in letters of `size`; both in points."""
+    return size * sum(map(_advance, text))
+
+
+@cache
+def _advance(letter: str) -> float:
+    """How far a letter goes, in sizes of its font."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    font = get_font(findfont(FontProperties(family="DejaVu Sans")))
+    font.set_size(100, 72)
+    return font.load_char(ord(letter)).linearHoriAdvance / 65536 / 100
+
+
+def shortened(text: str, width: float, size: float) -> str:
+    """The text, plain for Matplotlib; where it is wider than `width`, points, its middle is cut.
+
+    Both ends stay, since names differ in either.
+    """
+    if text_width(text, size) <= width:
+        return _plain(text)
+    least, most = 0, len(text)  # letters that fit, and that do not
+    while most - least > 1:
+        kept = (least + most) // 2
+        if text_width(_cut(text, kept), size) <= width:
+            least = kept
+        else:
+            most = kept
+    return _plain(_cut(text, least))
+
+
+def _cut(text: str, kept: int) -> str:
+    """The first and the last letters, as many as are kept, with dots between."""
+    first = (kept + 1) // 2
+    return f"{text[:first].rstrip()}\N{HORIZONTAL ELLIPSIS}{text[len(text) - kept // 2 :]}"
+
+
+def _plain(text: str) -> str:
+    """Without a formula in it."""
+    return text.replace("$", r"\$")
+
+
 def horizontal_bars(axes: "Axes", labels: Sequence[str]) -> NDArray[np.int64]:
     """Make room for a bar per label, from the top down; return their positions."""
     places = np.arange(len(labels))
-    axes.set_yticks(places, labels, fontsize=8.5)
+    size = 8.5
+    shown = [
+        "\n".join(shortened(line, NAME_ROOM, size) for line in label.split("\n"))
+        for label in labels
+    ]
+    axes.set_yticks(places, shown, fontsize=size)
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")

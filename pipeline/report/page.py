@@ -15,8 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from pipeline.attributes import set_of_model
 from pipeline.errors import PipelineError, one_line
-from pipeline.evaluation.published import caveat, faces, standings, with_transfa
+from pipeline.evaluation.published import caveat, faces, is_published, standings, with_transfa
 from pipeline.files import new_file, sha256_of
 from pipeline.params import flatten, load_params
 from pipeline.reading import parse_json, read_plain
@@ -56,7 +57,9 @@ def write_report(run: Run, path: Path) -> None:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"readable": readable, "percent": percent, "shown": shown}
+    environment.filters |= {
+        "readable": readable, "percent": percent, "shown": shown, "counted": counted,
+    }  # fmt: skip
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     try:
         text = template.render(_content(run)).lstrip()
@@ -122,7 +125,13 @@ def _content(run: Run) -> dict[str, Any]:
         split, images = tables["overall"][0]["split"], int(tables["overall"][0]["images"])
     warning = caveat(source, split, images)
     drift = _csv(run.stats / "attributes.csv")
-    comparable = bool(tables["published"]) and not warning
+    labels = [row["attribute"] for row in tables["attributes"] or drift]
+    named = list(model.get("attributes", labels))
+    has_field = not named or is_published(set_of_model({"face": named}))
+    comparable = has_field and bool(tables["published"]) and not warning
+    radar = _json(run.evaluation / "radar.json")
+    if has_field:
+        radar = with_transfa(radar, tables["published"])
     return {
         **tables,
         "attributes": sorted(tables["attributes"], key=lambda row: -float(row["gain"] or 0)),
@@ -131,6 +140,14 @@ def _content(run: Run) -> dict[str, Any]:
             {**row, "at_most_one_of": row["at_most_one_of"].replace(" ", ", ")}
             for row in tables["contradictions"]
         ],
+        "count": len(named),
+        "heads": len(model.get("regions", {})) or len(tables["regions"]),
+        "set_name": model.get("set", {}).get("name", ""),
+        "has_field": has_field,
+        "transfa": any(row.get("published") is not None for row in radar),
+        "unknown": _unknown(stats),
+        "left_out": stats.get("left_out", {}),
+        "origins": _origins(stats.get("origins", {})),
         "drifting": _drifting(drift),
         "drift_known": any(row["drift_p"] for row in drift),
         "metrics": metrics,
@@ -148,7 +165,7 @@ def _content(run: Run) -> dict[str, Any]:
         "commit": _commit(run.params.absolute().parent),
         "no_commit": why_no_git(run.params.absolute().parent) or "git has no commit yet",
         "stamp": stamp(run),
-        "pictures": _pictures(tables, _json(run.evaluation / "radar.json"), source, comparable),
+        "pictures": _pictures(tables, radar, source, comparable),
     }
 
 
@@ -171,6 +188,25 @@ def _csv(path: Path) -> list[Row]:
         return []
     except (csv.Error, OSError, UnicodeDecodeError) as error:
         raise PipelineError(f"{path} is damaged ({error}); run its stage again.") from error
+
+
+def _unknown(stats: dict[str, Any]) -> list[str]:
+    """How many labels are not known, for each split that has some: `7 of 60 train`."""
+    labels = stats.get("labels", {})
+    return [
+        f"{count:,}{f' of {labels[split]:,}' if split in labels else ''} {split}"
+        for split, count in stats.get("unknown_labels", {}).items()
+        if count
+    ]
+
+
+def _origins(counts: dict[str, dict[str, int]]) -> list[Row]:
+    """The images of each part of a union, a column a split."""
+    parts = dict.fromkeys(origin for split in counts.values() for origin in split)
+    return [
+        {"origin": part, **{split: found.get(part, 0) for split, found in counts.items()}}
+        for part in parts
+    ]
 
 
 def _drifting(rows: Rows) -> list[Row]:
@@ -208,7 +244,7 @@ def _pictures(
             "calibration", partial(draw_calibration, tables["calibration"])
         )
     if radar:
-        draw = partial(draw_radar, with_transfa(radar, published), ours=f"ours, {faces(source)}")
+        draw = partial(draw_radar, radar, ours=f"ours, {faces(source)}")
         pictures["radar"] = _svg("radar", draw)
     if comparable:
         pictures["published"] = _svg("published", partial(draw_published, published, None))
@@ -229,6 +265,11 @@ def percent(fraction: float | str | None, digits: int = 2) -> str:
     if fraction is None:
         return "\N{EN DASH}"
     return f"{100 * float(fraction):.{digits}f}\N{NO-BREAK SPACE}%"
+
+
+def counted(counts: dict[str, int]) -> str:
+    """How many there are in each split: `1,200 train, 30 valid`."""
+    return ", ".join(f"{count:,} {split}" for split, count in counts.items())
 
 
 def shown(value: Any, key: str = "") -> str:

@@ -6,7 +6,7 @@ shows a number that is not also in a file. The look and the saving are in `figur
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +18,22 @@ from pipeline.report.figure import (
     GREY,
     INK,
     LIGHT_BLUE,
+    NAME_ROOM,
     VERMILION,
     horizontal_bars,
     new_figure,
+    shortened,
+    text_width,
 )
 from pipeline.tables import Rows, column, names, readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+_FEW: Final = 12
+"""Below so many bars there is no room among them for a legend."""
+
+_POINT_SIZE, _POINT_ROOM = 7.5, 110.0  # of a point's name, points
 
 
 def draw_prevalence(rows: Rows, path: Path) -> None:
@@ -36,7 +44,7 @@ def draw_prevalence(rows: Rows, path: Path) -> None:
     """
     train, valid, test = (100 * column(rows, f"prevalence_{split}") for split in SPLITS)
     order = np.argsort(-train, kind="stable")
-    with new_figure(8, 8.4, path) as figure:
+    with new_figure(8, _height(rows), path) as figure:
         axes = figure.subplots()
         places = horizontal_bars(axes, [names(rows)[i] for i in order])
         bars = axes.barh(places, train[order], height=0.72, color=LIGHT_BLUE, label="train")
@@ -44,10 +52,31 @@ def draw_prevalence(rows: Rows, path: Path) -> None:
             valid[order], places, "o", ms=4.5, mfc="none", color=INK, label="valid"
         )
         (ticks,) = axes.plot(test[order], places, "|", ms=8, mew=1.8, color=VERMILION, label="test")
-        axes.axvline(50, color=GREY, lw=1, ls="--")
-        axes.text(51, places[-1], "the majority", va="center", color="#666666", fontsize=9)
+        half = axes.axvline(50, color=GREY, lw=1, ls="--", label="the majority")
         axes.set(xlim=(0, 100), xlabel="images with the attribute, %")
-        axes.legend(handles=[bars, circles, ticks], loc="lower right")
+        if len(rows) < _FEW or np.nanmin(train, initial=100) > 45:  # no room beside short bars
+            _legend_above(axes, [bars, circles, ticks, half])
+        else:
+            axes.text(51, places[-1], "the majority", va="center", color="#666666", fontsize=9)
+            axes.legend(handles=[bars, circles, ticks], loc="lower right")
+
+
+def _height(rows: Rows) -> float:
+    """Inches of a figure with a bar for each of the rows."""
+    return 0.8 + 0.19 * max(4, len(rows))
+
+
+def _legend_above(axes: "Axes", handles: Sequence[Any] | None = None) -> None:
+    """One line above the axes, where it covers nothing."""
+    handles = axes.get_legend_handles_labels()[0] if handles is None else handles
+    if handles:
+        axes.legend(
+            handles=handles,
+            loc="lower left",
+            bbox_to_anchor=(0, 1),
+            ncols=len(handles),
+            borderaxespad=0,
+        )
 
 
 def cluster_order(similarity: NDArray[np.float64]) -> list[int]:
@@ -55,6 +84,8 @@ def cluster_order(similarity: NDArray[np.float64]) -> list[int]:
 
     Branches are turned so that neighbours are as similar as the tree allows.
     """
+    if len(similarity) < 2:
+        return list(range(len(similarity)))
     from scipy.cluster.hierarchy import leaves_list, linkage
     from scipy.spatial.distance import squareform
 
@@ -71,10 +102,12 @@ def draw_phi(phi: NDArray[np.float64], attributes: Sequence[str], path: Path) ->
     Left blank are the diagonal and NaN, of an attribute that never varies.
     """
     order = cluster_order(np.nan_to_num(phi))
-    labels = [readable(attributes[i]) for i in order]
+    labels = [shortened(readable(attributes[i]), NAME_ROOM, 8) for i in order]
+    longest = max(text_width(label, 8) for label in labels)
+    cells = 0.135 * max(12, len(order)) + max(0.0, longest - 90) / 72  # inches
     shown = np.array(phi, dtype=float)[np.ix_(order, order)]
     np.fill_diagonal(shown, np.nan)
-    with new_figure(8, 7.3, path) as figure:
+    with new_figure(2.6 + cells, 1.9 + cells, path) as figure:
         axes = figure.subplots()
         limit = max(0.1, float(np.ceil(10 * np.nan_to_num(abs(shown)).max()) / 10))
         axes.set_facecolor(FAINT)  # shows where it is left blank
@@ -98,7 +131,7 @@ def draw_attribute_bars(rows: Rows, path: Path) -> None:
     order = np.argsort(-(accuracy - baseline), kind="stable")
     accuracy, baseline = accuracy[order], baseline[order]
     gain = accuracy - baseline
-    with new_figure(8, 8.4, path) as figure:
+    with new_figure(8, _height(rows), path) as figure:
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
         places = horizontal_bars(left, [names(rows)[i] for i in order])
         horizontal_bars(right, [names(rows)[i] for i in order])
@@ -107,7 +140,7 @@ def draw_attribute_bars(rows: Rows, path: Path) -> None:
         left.plot(baseline, places, "|", ms=8, mew=1.8, color=GREY, label="majority baseline")
         left.plot(accuracy, places, "o", ms=4.5, color=BLUE, label="accuracy")
         left.set(xlabel="accuracy, %")
-        left.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0)
+        _legend_above(left)
         right.barh(places, gain, height=0.72, color=np.where(gain < 0, VERMILION, LIGHT_BLUE))
         right.axvline(0, color=GREY, lw=1)
         for place, value in zip(places[np.isfinite(gain)], gain[np.isfinite(gain)], strict=True):
@@ -142,7 +175,8 @@ def draw_prevalence_recall(rows: Rows, path: Path) -> None:
     """
     prevalence, recall = 100 * column(rows, "prevalence"), 100 * column(rows, "recall")
     drawn = np.isfinite(recall) & (prevalence > 0)
-    with new_figure(8, 6.4, path) as figure:
+    scale = max(1.0, float(np.sqrt(0.025 * len(rows))))  # as much room a name as ever
+    with new_figure(8 * scale, 6.4 * scale, path) as figure:
         axes = figure.subplots()
         axes.plot(prevalence[drawn], recall[drawn], "o", ms=5, color=BLUE)
         axes.set(xscale="log", xlabel="images with the attribute, %", ylabel="recall, %")
@@ -151,7 +185,11 @@ def draw_prevalence_recall(rows: Rows, path: Path) -> None:
         axes.set_xlim(0.8 * prevalence[drawn].min(initial=100), 120)
         axes.margins(y=0.08)
         figure.draw_without_rendering()  # settles the layout that the labels are placed in
-        shown = [name for name, kept in zip(names(rows), drawn, strict=True) if kept]
+        shown = [
+            shortened(name, _POINT_ROOM, _POINT_SIZE)
+            for name, kept in zip(names(rows), drawn, strict=True)
+            if kept
+        ]
         _label_points(axes, np.column_stack([prevalence, recall])[drawn], shown)
 
 
@@ -176,7 +214,7 @@ def _label_points(axes: "Axes", points: NDArray[np.float64], labels: Sequence[st
             textcoords="offset points",
             ha={1: "left", 0: "center", -1: "right"}[right],
             va="center_baseline",
-            fontsize=7.5,
+            fontsize=_POINT_SIZE,
         )
 
 
@@ -238,14 +276,21 @@ def draw_latency(rows: Rows, path: Path) -> None:
 def draw_published(rows: Rows, warning: str | None, path: Path) -> None:
     """Draw our lead over each method and attribute, in points; blue where ours is better.
 
-    `rows` are those of `beside_published`; `warning`, if any, is written across the top.
+    `rows` are those of `beside_published`; `warning`, if any, is written across the top. Without
+    rows, as of another attribute set than CelebA's, a sentence says so.
     """
+    if not rows:
+        with new_figure(8, 1, path) as figure:
+            text = "No published results are known for this attribute set."
+            figure.text(0.5, 0.5, text, ha="center", va="center", fontsize=11)
+        return
     ours = column(rows, "ours")
     methods = [key for key in rows[0] if key not in ("attribute", "region", "ours", "difference")]
     lead = np.column_stack([ours - column(rows, method) for method in methods])
     labels = [*names(rows[:-1]), "mean"]
+    height = 2 + 0.2 * (len(rows) - 1)
     limit = 6.0  # points; larger leads have the same, strongest colour
-    with new_figure(8, 10, path) as figure:
+    with new_figure(8, height, path) as figure:
         axes = figure.subplots()
         axes.imshow(lead, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")
         for (i, j), value in np.ndenumerate(lead):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from pipeline.attributes import CELEBA_ORDER
+from pipeline.dataset.labels import Labels
+from pipeline.dataset.view import View
 from pipeline.errors import PipelineError
 from pipeline.report import sheet
 from pipeline.shards.read import ShardReader
@@ -34,12 +35,13 @@ class Samples(Pictures):
     """Samples that were drawn from those of a split that are as asked."""
 
     matching: str
-    """How many there are to draw from, in words: `20 samples of test that are Male`."""
+    """How many there are to draw from, in words: `20 samples of test that are not Hat`."""
 
 
 def choose_samples(
     shards: Path,
     split: str,
+    view: View,
     wanted: Sequence[str],
     unwanted: Sequence[str],
     count: int,
@@ -47,34 +49,45 @@ def choose_samples(
 ) -> Samples:
     """Draw at most `count` samples that have the `wanted` attributes and none of the `unwanted`.
 
-    They come in the split's order; a caption has the key, then the attributes. Raises
-    PipelineError where an attribute is unknown or no sample is as asked.
+    A label that is not known is neither. They come in the split's order; a caption has the key,
+    then the attributes that hold. Raises PipelineError where the view has no such attribute or no
+    sample is as asked.
     """
-    has, lacks = ([_column(name) for name in names] for names in (wanted, unwanted))
+    order = view.attributes.names
+    has, lacks = ([_column(name, order) for name in names] for names in (wanted, unwanted))
     asked = " and ".join([*wanted, *(f"not {name}" for name in unwanted)])
-    with ShardReader(shards, split) as reader:
-        labels = reader.labels
-        fitting = np.flatnonzero(labels[:, has].all(axis=1) & ~labels[:, lacks].any(axis=1))
+    with ShardReader(shards, split, view) as reader:
+        values, known = _in_order(reader.labels(), order)
+        absent = ~values if known is None else known & ~values
+        fitting = np.flatnonzero(values[:, has].all(axis=1) & absent[:, lacks].all(axis=1))
         if not len(fitting):
-            raise PipelineError(f"No sample of the split {split} is {asked}; ask for less.")
+            fits = f" is {asked}; ask for less" if asked else " is left"
+            raise PipelineError(f"No sample of the split {split}{fits}.")
         rows = np.sort(generator.permutation(fitting)[:count])
         [crops] = [batch.images for batch in reader.batches([rows])]
-        captions = [_caption(reader.keys[row], labels[row]) for row in rows]
+        captions = [_caption(reader.key(row), values[row], order) for row in rows.tolist()]
     matching = f"{len(fitting):,} samples of {split}{asked and ' that are '}{asked}"
     return Samples(crops, captions, matching)
 
 
-def _column(name: str) -> int:
-    """Where an attribute stands in CelebA order. Raises PipelineError with what comes close."""
-    if name in CELEBA_ORDER:
-        return CELEBA_ORDER.index(name)
-    known = {attribute.lower(): attribute for attribute in CELEBA_ORDER}
+def _in_order(labels: Labels, order: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Values and, where some are not, which are known; the columns as `order` has them."""
+    columns = [labels.names.index(name) for name in order]
+    known = None if labels.known is None else labels.known[:, columns]
+    return labels.values[:, columns], known
+
+
+def _column(name: str, order: Sequence[str]) -> int:
+    """Where an attribute stands. Raises PipelineError with what comes close."""
+    if name in order:
+        return order.index(name)
+    known = {attribute.lower(): attribute for attribute in order}
     close = [known[match] for match in get_close_matches(name.lower(), known, cutoff=0)]
     raise PipelineError(f"There is no attribute {name!r}; closest to it are {', '.join(close)}.")
 
 
-def _caption(key: str, labels: np.ndarray) -> str:
-    return f"{key}\n{', '.join(readable(CELEBA_ORDER[i]) for i in np.flatnonzero(labels))}"
+def _caption(key: str, holds: np.ndarray, order: Sequence[str]) -> str:
+    return f"{key}\n{', '.join(readable(order[i]) for i in np.flatnonzero(holds).tolist())}"
 
 
 def augment_samples(

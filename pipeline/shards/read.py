@@ -108,8 +108,7 @@ class ShardReader:
 
     def known_labels(self, rows: np.ndarray) -> int:
         """How many labels of these samples are known."""
-        _, known = self._rows.unpack(self._places(rows), self._columns)
-        return len(rows) * len(self.names) if known is None else int(known.sum())
+        return self._rows.count_known(self._places(rows), self._columns)
 
     def key(self, row: int) -> str:
         """The key of a sample."""

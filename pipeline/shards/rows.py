@@ -76,6 +76,14 @@ class Rows:
         known = np.unpackbits(self.known[rows], axis=1, count=count).view(bool)[:, chosen]
         return values, None if known.all() else known
 
+    def count_known(self, rows: np.ndarray, columns: Sequence[int]) -> int:
+        """How many of these labels of these rows are known."""
+        if self.known is None:
+            return len(rows) * len(columns)
+        mask = np.zeros(len(self.labels), bool)
+        mask[list(columns)] = True
+        return int(np.bitwise_count(self.known[rows] & np.packbits(mask)).sum(dtype=np.int64))
+
     def column(self, name: str) -> pa.Array:
         """A label or another column, for `data.where`. Raises KeyError where there is none."""
         if name in self.labels:

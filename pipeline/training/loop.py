@@ -1,4 +1,4 @@
-"""The training loop: BCE on all 40 attributes, AdamW, a rate schedule, valid after each epoch.
+"""The training loop: BCE on all known labels, AdamW, a rate schedule, valid after each epoch.
 
 Everything random is drawn from (seed, epoch, step), never from what earlier steps left behind. So
 the order of samples, the augmentation and the dropout of a step do not depend on how the run came
@@ -14,9 +14,12 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from pipeline.attributes import MODEL_ORDER, SPLITS
-from pipeline.network.model import Architecture, FaceAttributes, InitialWeights
+from pipeline.attributes import SPLITS
+from pipeline.dataset.view import View
+from pipeline.errors import PipelineError
+from pipeline.network.model import Architecture, FaceAttributes
 from pipeline.network.pretrained import initialise
+from pipeline.network.saved import InitialWeights
 from pipeline.params import Augment, Train
 from pipeline.progress import Progress
 from pipeline.shards.foreign import index_of
@@ -56,6 +59,7 @@ class Trained(NamedTuple):
 
 def train(
     architecture: Architecture,
+    view: View,
     shards: Path,
     settings: Train,
     augmentation: Augment,
@@ -64,20 +68,23 @@ def train(
 ) -> Trained | None:
     """Train a network on the split `train`, or go on where a killed run stopped.
 
-    `weights` are what the backbone starts from (`pipeline.network.pretrained`). `on_step(step,
-    loss)` is called once for each step, some steps later. Returns None on all processes of a run
-    but the first. Raises PipelineError where the loss is no longer finite, a sample is damaged, or
-    the run is told to stop (SIGTERM, Ctrl-C).
+    The `view` says what it is to name, and which images count; `weights` are what the backbone
+    starts from (`pipeline.network.pretrained`). `on_step(step, loss)` is called once for each step,
+    some steps later. Returns None on all processes of a run but the first. Raises PipelineError
+    where the loss is no longer finite, a sample is damaged, no label is known, or the run is told
+    to stop (SIGTERM, Ctrl-C).
     """
     fabric = processes.start(settings)
     with (
-        ShardReader(shards, SPLITS[0], attributes=MODEL_ORDER) as samples,
-        ShardReader(shards, SPLITS[1], attributes=MODEL_ORDER) as valid,
+        ShardReader(shards, SPLITS[0], view) as samples,
+        ShardReader(shards, SPLITS[1], view) as valid,
         StopSignal() as stop,
         processes.failures_named(fabric),
     ):
+        if not valid.known_labels(np.arange(len(valid))):
+            raise PipelineError(f"{shards} has no known label of valid: nothing can be judged.")
         torch.manual_seed(settings.seed)
-        model = FaceAttributes(architecture)
+        model = FaceAttributes(architecture, view.attributes.regions)
         origin = initialise(model, weights)
         state = TrainingState(fabric, model, settings, samples, on_step)
         run = fingerprint(
@@ -85,7 +92,9 @@ def train(
             settings.model_dump(exclude={"checkpoint"}),
             augmentation.model_dump(),
             origin.model_dump() if origin else None,
-            index_of(shards).model_dump(),
+            index_of(shards, view.attributes.names).model_dump(),
+            view.attributes.regions,
+            view.where.text if view.where else None,
             torch.get_num_threads() if fabric.device.type == "cpu" else None,
         )
         checkpoints = Checkpoints(scratch_folder(run))
@@ -109,7 +118,7 @@ def _train_epochs(
     settings = state.settings
     for epoch in range(len(state.history), settings.epochs):
         order = epoch_order(len(samples), settings.seed, epoch)
-        shares = processes.cut_shares(order, settings.batch_size, fabric)
+        shares = processes.cut_shares(order, settings.batch_size, samples.known_labels, fabric)
         steps = len(shares) * settings.epochs
         shares = shares[state.step - epoch * len(shares) :]  # the rest, where a run goes on
         images = sum(share.size for share in shares)
@@ -123,7 +132,7 @@ def _train_epochs(
                 rng = np.random.default_rng([settings.seed, epoch, state.step])
                 drawn = draw(augmentation, share.size, rng)[share.places]
                 rate = learning_rate(settings, state.step, steps)
-                state.make_step(batch, drawn, share.size, rate)
+                state.make_step(batch, drawn, share.labels, rate)
 
                 # Its loss stays on the device for a while; see STEPS_BETWEEN_FETCHES.
                 first, last = share is shares[0], share is shares[-1]

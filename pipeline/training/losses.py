@@ -4,7 +4,7 @@ Each fetch makes a GPU wait, so the loop fetches the losses of several steps at 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -19,12 +19,12 @@ OnStep = Callable[[int, float], None]
 class Losses:
     """Loss and accuracy of an epoch's steps, summed over its images as they were trained on.
 
-    `keys` are the names of the samples, for the message about a loss that is not finite. `on_step`
-    is called once for each step, in their order, when its loss has been fetched.
+    `key` gives the name of a sample, for the message about a loss that is not finite. `on_step` is
+    called once for each step, in their order, when its loss has been fetched.
     """
 
-    def __init__(self, keys: Sequence[str], on_step: OnStep | None = None) -> None:
-        self._keys, self._on_step = keys, on_step
+    def __init__(self, key: Callable[[int], str], on_step: OnStep | None = None) -> None:
+        self._key, self._on_step = key, on_step
         self._waiting: list[tuple[int, np.ndarray, int, torch.Tensor]] = []
         self.loss_sum, self.accuracy_sum = 0.0, 0.0
         self.last = math.nan
@@ -48,7 +48,7 @@ class Losses:
         fetched = processes.total(torch.stack([m for *_, m in self._waiting])).tolist()
         for (step, rows, size, _), (loss, accuracy) in zip(self._waiting, fetched, strict=True):
             if not math.isfinite(loss):
-                keys = ", ".join(self._keys[int(row)] for row in rows)
+                keys = ", ".join(self._key(int(row)) for row in rows)
                 raise PipelineError(
                     f"The loss is {loss} at step {step:,}, in epoch {epoch}; lower train.lr,"
                     f" set train.clip, or look at the samples of the step: {keys}."

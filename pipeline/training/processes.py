@@ -6,7 +6,7 @@ their number changes nothing but the time.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import NamedTuple
@@ -79,15 +79,24 @@ class Share(NamedTuple):
     size: int
     """Samples of the global batch."""
 
+    labels: int
+    """Labels of the global batch that are known."""
 
-def cut_shares(order: np.ndarray, batch_size: int, fabric: Fabric) -> list[Share]:
-    """This process's share of each global batch of an epoch; `order` holds its rows, [N] int64."""
+
+def cut_shares(
+    order: np.ndarray, batch_size: int, known: Callable[[np.ndarray], int], fabric: Fabric
+) -> list[Share]:
+    """This process's share of each global batch of an epoch; `order` holds its rows, [N] int64.
+
+    `known` says how many labels of some rows are known.
+    """
     rank, world = fabric.global_rank, fabric.world_size
     shares = []
     for rows in zip(*(cut(order, batch_size, r, world) for r in range(world)), strict=True):
         start = sum(map(len, rows[:rank]))
         places = slice(start, start + len(rows[rank]))
-        shares.append(Share(rows[rank], places, sum(map(len, rows))))
+        whole = np.concatenate(rows)
+        shares.append(Share(rows[rank], places, len(whole), known(whole)))
     return shares
 
 

@@ -14,7 +14,8 @@ from timm.utils import ModelEmaV3
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from pipeline.attributes import MODEL_ORDER
+from pipeline.dataset.labels import Labels
+from pipeline.errors import PipelineError
 from pipeline.network.inference import predict_logits
 from pipeline.network.model import FaceAttributes, to_float
 from pipeline.params import Train
@@ -51,7 +52,7 @@ class TrainingState:
     """A network in training.
 
     `samples` is the training split, its labels in model order; where `positive_weights` is set, the
-    weights of positives come from them.
+    weights of positives come from them. Raises PipelineError where none of its labels is known.
     """
 
     def __init__(
@@ -81,16 +82,20 @@ class TrainingState:
         on_gpu = fabric.device.type == "cuda"
         self._transform = torch.compile(transform) if settings.compile and on_gpu else transform
         self._positive_weight = (
-            torch.from_numpy(positive_weights(samples.labels)).to(fabric.device)
+            torch.from_numpy(positive_weights(samples.labels())).to(fabric.device)
             if settings.positive_weights
             else None
         )
         self._frozen: bool | None = None
         self._best: dict[str, torch.Tensor] = {}
-        self._samples = len(samples)
+        self._labels = samples.known_labels(np.arange(len(samples)))
+        if not self._labels:
+            raise PipelineError(
+                f"{samples.folder} has no known label of {samples.split}: nothing can be learned."
+            )
         self.step = 0
         """Steps made so far."""
-        self.losses = Losses(samples.keys, on_step)
+        self.losses = Losses(samples.key, on_step)
         self.history: list[Epoch] = []
         self.speed: list[Speed] = []
 
@@ -117,11 +122,11 @@ class TrainingState:
             self._frozen = frozen
         self.model.train()
 
-    def make_step(self, batch: Batch, drawn: Draw, size: int, rate: float) -> None:
+    def make_step(self, batch: Batch, drawn: Draw, labels: int, rate: float) -> None:
         """Augment, go forward and backward, and move the weights at the learning rate `rate`.
 
-        `batch` and `drawn` are this process's share of a global batch of `size` samples. They go
-        through the network in `accumulate` pieces.
+        `batch` and `drawn` are this process's share of a global batch, of which so many `labels`
+        are known: the loss is their mean. They go through the network in `accumulate` pieces.
         """
         settings = self.settings
         torch.manual_seed(_step_seed(settings.seed, self.step, self.fabric.global_rank))
@@ -133,14 +138,16 @@ class TrainingState:
             images = to_float(self._to_device(batch.images[chosen]))
             images = augment(images, drawn[chosen], self._transform)
             images = images.contiguous(memory_format=self._layout)
-            labels = self._to_device(batch.labels[chosen]).float()
+            truth = self._to_device(batch.labels[chosen]).float()
+            known = None if batch.known is None else self._to_device(batch.known[chosen])
             last = piece is pieces[-1]
             with self.fabric.no_backward_sync(self._network, enabled=not last):
                 logits = self._network(images)
-                loss = self._loss(logits, labels) / (size * len(MODEL_ORDER))
+                loss = self._loss(logits, truth, known) / max(labels, 1)
                 # DDP takes the mean over processes, but their losses are to be summed.
                 self.fabric.backward(loss * self.fabric.world_size)
-            right = ((logits.detach() >= 0) == (labels > 0)).sum() / (size * len(MODEL_ORDER))
+            right = (logits.detach() >= 0) == (truth > 0)
+            right = (right if known is None else right & known).sum() / max(labels, 1)
             measured += torch.stack([loss.detach(), right])
         if settings.clip:
             self.fabric.clip_gradients(
@@ -154,7 +161,7 @@ class TrainingState:
         self.step += 1
         if self.average:
             self.average.update(self.model, self.step)
-        self.losses.add(self.step, batch.rows, size, measured)
+        self.losses.add(self.step, batch.rows, labels, measured)
 
     def _to_device(self, array: np.ndarray) -> torch.Tensor:
         tensor = torch.from_numpy(array)
@@ -162,11 +169,15 @@ class TrainingState:
             tensor = tensor.pin_memory()
         return tensor.to(self.fabric.device, non_blocking=True)
 
-    def _loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def _loss(
+        self, logits: torch.Tensor, labels: torch.Tensor, known: torch.Tensor | None
+    ) -> torch.Tensor:
+        """The sum over the labels that are known."""
         smoothing = self.settings.label_smoothing
         return binary_cross_entropy_with_logits(
             logits,
             labels * (1 - smoothing) + smoothing / 2 if smoothing else labels,
+            weight=None if known is None else known.float(),
             pos_weight=self._positive_weight,
             reduction="sum",
         )
@@ -183,7 +194,11 @@ class TrainingState:
                 fabric.global_rank, fabric.world_size,
             )  # fmt: skip
         logits = processes.total(torch.from_numpy(here).to(fabric.device)).cpu()
-        truth = torch.from_numpy(valid.labels)
+        judged = valid.labels()
+        truth, right = torch.from_numpy(judged.values), logits >= 0
+        known = None if judged.known is None else torch.from_numpy(judged.known)
+        if known is not None:  # without any known label both are NaN
+            logits, truth, right = logits[known], truth[known], right[known]
         loss = binary_cross_entropy_with_logits(logits, truth.float()).item()
         if self.settings.keep == "best" and all(loss < row["valid_loss"] for row in self.history):
             self._best = {name: t.cpu().clone() for name, t in self._weights().items()}
@@ -192,10 +207,10 @@ class TrainingState:
                 "epoch": self.epoch,
                 "step": self.step,
                 "lr": self.rate,
-                "train_loss": self.losses.loss_sum / self._samples,
+                "train_loss": self.losses.loss_sum / self._labels,
                 "valid_loss": loss,
-                "train_accuracy": self.losses.accuracy_sum / self._samples,
-                "valid_accuracy": ((logits >= 0) == truth).double().mean().item(),
+                "train_accuracy": self.losses.accuracy_sum / self._labels,
+                "valid_accuracy": (right == truth).double().mean().item(),
             }
         )
         self.losses.restart()
@@ -267,14 +282,14 @@ def learning_rate(settings: Train, step: int, steps: int) -> float:
     return settings.lr * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def positive_weights(labels: np.ndarray) -> np.ndarray:
-    """Negatives over positives of each attribute ([N, 40] bool -> [40] float32); 1 without either.
+def positive_weights(labels: Labels) -> np.ndarray:
+    """Negatives over positives of each attribute, float32 [A]; 1 without either.
 
     The same as the column `positive_weight` of the statistics. They are not imported, so that an
     edit of another column does not train again.
     """
-    positives = np.count_nonzero(labels, axis=0)
-    negatives = len(labels) - positives
+    positives = np.count_nonzero(labels.values, axis=0)
+    negatives = labels.counts() - positives
     both = (positives > 0) & (negatives > 0)
     return np.where(both, negatives / np.maximum(positives, 1), 1).astype(np.float32)
 

@@ -24,6 +24,9 @@ def predict(
     as_json: Annotated[
         bool, typer.Option("--json", help="For programs: one JSON object per line.")
     ] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Those too that the attribute set hides.")
+    ] = False,
     csv: Annotated[
         Path | None,
         typer.Option(
@@ -46,7 +49,6 @@ def predict(
 
     from pipeline.apps.find import find_images
     from pipeline.apps.predictor import by_region, open_predictor, predict_files, present
-    from pipeline.attributes import MODEL_ORDER
     from pipeline.dataset.codec import BadImage
     from pipeline.files import new_file
     from pipeline.tables import cell
@@ -57,6 +59,9 @@ def predict(
         raise PipelineError("--json and --csv both write to standard output; choose one.")
     csv = Path("/dev/stdout") if to_stdout else csv
     predictor = open_predictor(model or _default_model())
+    names = predictor.attributes.model_order
+    hidden = set() if every else set(predictor.attributes.hidden)
+    shown_names = [name for name in names if name not in hidden]
     paths, left_out = find_images(images)
     for line in left_out:
         print(f"left out: {printable(line)}", file=sys.stderr)
@@ -68,21 +73,23 @@ def predict(
                 partial.open("w", newline="", encoding="utf-8", errors="backslashreplace")
             )
             table = writer(file, lineterminator="\n")
-            table.writerow(["file", *MODEL_ORDER])
+            table.writerow(["file", *shown_names])
         for path, answer in predict_files(predictor, paths):
             if isinstance(answer, BadImage):
                 failed += 1
                 print(f"error: {printable(f'{path} {answer}')}.", file=sys.stderr)
                 continue
-            held = present(predictor, answer)
-            shown = {n: f"{p:.6f}" for n, p in zip(MODEL_ORDER, answer, strict=True)}
+            held = [name for name in present(predictor, answer) if name not in hidden]
+            of = dict(zip(names, answer, strict=True))
+            shown = {name: f"{of[name]:.6f}" for name in shown_names}
             if csv is not None:
                 table.writerow([cell(str(path)), *shown.values()])
             if as_json:
                 values = {name: float(text) for name, text in shown.items()}
                 print(json.dumps({"file": str(path), "present": held, "probabilities": values}))
             elif csv is None:
-                print(printable(path), *by_region(held, answer), sep="\n")
+                lines = by_region(predictor.attributes, held, answer)
+                print(printable(path), *lines, sep="\n")
     if csv is not None and not as_json and not to_stdout:
         print(f"{csv}: {len(paths) - failed:,} images")
     if failed:

@@ -17,10 +17,11 @@ def profile(
     """Count and time the network that the params describe. Writes data/profile.
 
     parts.csv: parameters and multiply-adds by part. profile.csv and profile.png: time of one image
-    on one CPU thread, in ONNX Runtime and PyTorch, beside ResNet-50 and Swin-T with 40 outputs.
+    on one CPU thread, in ONNX Runtime and PyTorch, beside ResNet-50 and Swin-T.
     Weights are random, which changes no time; nothing needs to be trained. Sizes of the files in
     data/export are printed where there are any.
     """
+    from pipeline.attributes import load_set
     from pipeline.export import profile as profiling
     from pipeline.files import is_junk, new_directory, write_csv
     from pipeline.network.model import architecture_of
@@ -29,7 +30,9 @@ def profile(
 
     settings = load_params(params)
     with new_directory(PROFILE) as partial:
-        networks = profiling.contenders(architecture_of(settings, settings.shards.size))
+        regions = load_set(settings.data.attributes).regions
+        architecture = architecture_of(settings, settings.shards.size)
+        networks = profiling.contenders(architecture, regions)
         parts = profiling.count_parts(networks["ours"])
         for part in parts:
             print(

@@ -29,17 +29,20 @@ def samples(
     """Draw crops with their attributes. Reads data/SOURCE/shards, writes samples.png.
 
     With --augmented each crop stands beside what training may make of it under `augment` of
-    the params. The same seed draws the same sheet.
+    the params. The same seed draws the same sheet. A label that is not known fits neither NAME nor
+    --not NAME; images that data.where leaves out are not drawn.
     """
     import numpy as np
 
+    from pipeline.dataset.view import open_view
     from pipeline.params import load_params
     from pipeline.report.samples import augment_samples, choose_samples, draw_samples
 
     settings = load_params(params)
+    view = open_view(settings)
     generator = np.random.default_rng(seed)
     shards = shard_folder(settings.data.source)
-    chosen = choose_samples(shards, split, attribute or [], without or [], count, generator)
+    chosen = choose_samples(shards, split, view, attribute or [], without or [], count, generator)
     changed = augment_samples(chosen.crops, settings.augment, generator) if augmented else None
     draw_samples(chosen, out, changed)
     print(f"{out}: {len(chosen.crops):,} of the {chosen.matching}")

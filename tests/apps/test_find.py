@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.apps.find import find_images
-from pipeline.apps.photos import CONVERT, read_crop
+from pipeline.apps.photos import read_crop
+from pipeline.dataset.photos import CONVERT
 from pipeline.dataset.codec import BadImage
 
 

@@ -12,9 +12,9 @@ from PIL import Image
 
 from pipeline.apps.predictor import open_predictor, present
 from pipeline.apps.site import HEADERS
-from pipeline.attributes import MODEL_ORDER, REGIONS
 from pipeline.dataset.crops import square_crop
 from tests.support import film
+from tests.support.attributes import MODEL_ORDER, REGIONS
 from tests.support.browser import Seen, chromium, needs_chromium, visit
 from tests.support.demo_site import build, export_small, python_says, serving, write_pictures
 

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.apps.photos import CONVERT, decode_image, read_crop
+from pipeline.apps.photos import read_crop
+from pipeline.dataset.photos import CONVERT, decode_image
 from pipeline.dataset.codec import BadImage, CropSettings
 from pipeline.dataset.crops import decode_portrait, square_crop
 from pipeline.dataset.raw import raw_files

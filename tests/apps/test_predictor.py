@@ -14,12 +14,12 @@ from PIL import Image
 
 from pipeline.apps.photos import read_crop
 from pipeline.apps.predictor import open_predictor, predict_files, present
-from pipeline.attributes import MODEL_ORDER
 from pipeline.dataset.codec import BadImage
 from pipeline.errors import PipelineError
 from pipeline.export.deployed import run_model
 from pipeline.export.proof import measure_agreement, require_agreement
 from pipeline.network.model import FaceAttributes, save_model
+from tests.support.attributes import MODEL_ORDER
 from tests.support.networks import ABOUT, pictures
 from tests.support.project import ROOT
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset.labels import label_columns, label_matrix
 from pipeline.dataset.raw import IMAGE, image_bytes
 from pipeline.errors import PipelineError
+from tests.support.attributes import CELEBA_ORDER
 
 
 @given(st.integers(0, 40), st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=3))

@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset import raw_writer
 from pipeline.dataset.duplicates import find_duplicates
-from pipeline.dataset.raw import SCHEMA, read_labels
+from pipeline.dataset.raw import read_labels
 from pipeline.dataset.raw_writer import write_raw
 from pipeline.errors import PipelineError
 from pipeline.sources.synthetic.source import SyntheticSource
+from tests.support.attributes import CELEBA_ORDER, SCHEMA
 from tests.support.project import COUNTS, write_params
 
 

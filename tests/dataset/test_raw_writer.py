@@ -5,11 +5,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.dataset import raw_writer
-from pipeline.dataset.raw import IMAGE, SCHEMA, raw_files
+from pipeline.dataset.raw import IMAGE, raw_files
 from pipeline.dataset.raw_index import read_source
 from pipeline.dataset.raw_writer import write_raw
 from pipeline.errors import PipelineError
 from pipeline.sources.synthetic.source import SyntheticSource
+from tests.support.attributes import SCHEMA
 from tests.support.project import COUNTS
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from pipeline.attributes import MODEL_ORDER, REGIONS
 from pipeline.evaluation import bootstrap
 from pipeline.evaluation.bootstrap import accuracy_intervals, interval, overall_intervals, resample
 from pipeline.evaluation.metrics import count, overall, overall_counts
+from tests.support.attributes import MODEL_ORDER, REGIONS
 
 
 def case(images: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

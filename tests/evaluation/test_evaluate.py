@@ -10,7 +10,6 @@ import hypothesis
 import numpy as np
 import pytest
 
-from pipeline.attributes import CELEBA_ORDER, MODEL_ORDER, REGIONS
 from pipeline.dataset.statistics import prevalence
 from pipeline.errors import PipelineError
 from pipeline.evaluation.evaluate import Evaluation, evaluate, write
@@ -21,6 +20,7 @@ from pipeline.evaluation.summary import summary
 from pipeline.report.plots import draw_attribute_bars
 from pipeline.report.radar import draw_radar
 from pipeline.sources.folder.source import FolderSource
+from tests.support.attributes import CELEBA_ORDER, MODEL_ORDER, REGIONS
 from tests.support.predicted import found, settings, split_of, tied, tied_cases
 from tests.support.project import CELEBA_ANNOTATIONS, real_annotations
 

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from pipeline.attributes import MODEL_ORDER
 from pipeline.evaluation.mistakes import (
     MISTAKE_COLUMNS,
     MISTAKES,
     contradictory_answers,
     mistake_rows,
 )
+from tests.support.attributes import MODEL_ORDER
 
 
 def test_mistakes_are_the_surest_first_and_only_mistakes():

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.attributes import MODEL_ORDER
 from pipeline.dataset.codec import CropSettings
 from pipeline.evaluation.predict import predict_splits
 from pipeline.files import sha256_of
@@ -16,6 +15,7 @@ from pipeline.packing.plan import ShardSettings
 from pipeline.packing.write import write_shards
 from pipeline.params import load_params
 from pipeline.shards.read import ShardReader
+from tests.support.attributes import MODEL_ORDER
 from tests.support.project import write_params
 
 

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.attributes import MODEL_ORDER
 from pipeline.errors import PipelineError
 from pipeline.evaluation import predictions
 from pipeline.evaluation.predictions import Predictions, SplitPredictions, read, write
+from tests.support.attributes import MODEL_ORDER
 
 
 def split_of(images: int, seed: int, prefix: str) -> SplitPredictions:

@@ -6,7 +6,6 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pipeline.attributes import MODEL_ORDER
 from pipeline.errors import PipelineError
 from pipeline.evaluation.published import (
     _TABLE,
@@ -22,6 +21,7 @@ from pipeline.evaluation.published import (
 )
 from pipeline.files import write_csv
 from pipeline.report.plots import draw_published
+from tests.support.attributes import MODEL_ORDER
 
 
 def test_every_column_of_the_file_has_a_source() -> None:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.attributes import MODEL_ORDER
 from pipeline.evaluation.slices import FEWEST, GAP_COLUMNS, LARGEST, gap_rows, slice_masks
+from tests.support.attributes import MODEL_ORDER
 
 MALE, YOUNG, BALD = (MODEL_ORDER.index(name) for name in ("Male", "Young", "Bald"))
 

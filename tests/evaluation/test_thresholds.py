@@ -6,8 +6,8 @@ import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.attributes import MODEL_ORDER
 from pipeline.evaluation.thresholds import as_json, choose_thresholds
+from tests.support.attributes import MODEL_ORDER
 
 SCORES = {"accuracy": sklearn.metrics.accuracy_score, "f1": sklearn.metrics.f1_score}
 

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.attributes import MODEL_ORDER, REGIONS
 from pipeline.errors import PipelineError
 from pipeline.evaluation.thresholds import as_json
 from pipeline.export.card import About, about_run, check_attributes
+from tests.support.attributes import MODEL_ORDER, REGIONS
 
 
 def test_the_card_is_json_in_model_order() -> None:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.attributes import MODEL_ORDER, REGIONS
 from pipeline.errors import PipelineError
 from pipeline.export import run_coreml, to_coreml
 from pipeline.export.deployed import run_model
 from pipeline.network.model import FaceAttributes
+from tests.support.attributes import MODEL_ORDER, REGIONS
 from tests.support.networks import ABOUT, pictures
 
 pytest_plugins = "tests.support.packages"

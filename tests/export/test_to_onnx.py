@@ -6,10 +6,10 @@ from pathlib import Path
 import onnx
 import pytest
 
-from pipeline.attributes import MODEL_ORDER, REGIONS
 from pipeline.export import to_onnx
 from pipeline.export.run_onnx import Network
 from pipeline.network.model import FaceAttributes
+from tests.support.attributes import MODEL_ORDER, REGIONS
 from tests.support.networks import ABOUT
 
 pytest_plugins = "tests.support.packages"

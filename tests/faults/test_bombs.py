@@ -16,10 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.attributes import CELEBA_ORDER
-from pipeline.dataset.raw import SCHEMA
 from pipeline.network.model import Architecture, FaceAttributes, save_model
 from pipeline.sources.celeba import LARGEST_IMAGE
+from tests.support.attributes import CELEBA_ORDER, SCHEMA
 from tests.support.project import ROOT, environment, write_params
 
 pytest_plugins = ("tests.support.packages",)

@@ -8,7 +8,6 @@ import torch
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.layers import DropPath
 
-from pipeline.attributes import MODEL_ORDER, REGIONS
 from pipeline.errors import PipelineError
 from pipeline.network.model import (
     Architecture,
@@ -21,6 +20,7 @@ from pipeline.network.model import (
     to_float,
 )
 from pipeline.params import Params, load_params
+from tests.support.attributes import MODEL_ORDER, REGIONS
 from tests.support.project import ROOT
 
 SMALL = Architecture("efficientformerv2_s0", 64, width=16)

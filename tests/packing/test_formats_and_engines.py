@@ -12,7 +12,6 @@ import pytest
 from timm.data.readers.reader_wds import ReaderWds
 from upath import UPath
 
-from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset.codec import CropSettings
 from pipeline.dataset.crops import decode_portrait, square_crop
 from pipeline.errors import PipelineError
@@ -23,6 +22,7 @@ from pipeline.shards.order import cut
 from pipeline.shards.read import ShardReader
 from pipeline.shards.sample import sample_json
 from pipeline.verification.verify import verify
+from tests.support.attributes import CELEBA_ORDER
 from tests.support.project import COUNTS
 from tests.support.shards import SETTINGS, hashes, raw_rows, spoil
 

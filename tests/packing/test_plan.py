@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset.crops import decode_portrait, square_crop
 from pipeline.packing.plan import ShardTask
 from pipeline.packing.write import write_shards
 from pipeline.shards.read import ShardReader
+from tests.support.attributes import CELEBA_ORDER
 from tests.support.shards import SETTINGS, hashes, raw_rows
 
 

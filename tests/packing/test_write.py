@@ -15,7 +15,6 @@ import pytest
 import simplejpeg
 import webdataset
 
-from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset.crops import square_crop
 from pipeline.dataset.raw_writer import write_raw
 from pipeline.errors import PipelineError
@@ -23,6 +22,7 @@ from pipeline.files import sha256_of
 from pipeline.packing.write import write_shards
 from pipeline.shards.index import read_index
 from pipeline.sources.synthetic.source import SyntheticSource
+from tests.support.attributes import CELEBA_ORDER
 from tests.support.project import COUNTS, ROOT
 from tests.support.shards import SETTINGS, hashes, raw_rows, spoil
 

@@ -9,17 +9,19 @@ import shutil
 from pathlib import Path
 
 import datasets
+import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import DatasetCard
 
-from pipeline.attributes import CELEBA_ORDER
-from pipeline.dataset.raw import read_labels
 from pipeline.dataset.statistics import attribute_rows, headline
+from pipeline.dataset.view import read_labels
 from pipeline.files import sha256_of
 from pipeline.report.card import write_card
 from pipeline.verification.verify import verify
+from tests.support.attributes import CELEBA, CELEBA_ORDER, CELEBA_VIEW, SMALL
 from tests.support.project import COUNTS
 
 
@@ -63,14 +65,85 @@ def test_celebas_own_licence_is_not_a_free_one(dataset):
 def test_the_tables_are_those_of_the_statistics(dataset, raw):
     write_card(dataset)
     text = (dataset / "README.md").read_text()
-    labels = read_labels(raw)
-    for row in attribute_rows(labels):
+    labels, _ = read_labels(raw, CELEBA_VIEW)
+    for row in attribute_rows(labels, CELEBA):
         shares = " | ".join(f"{row[f'prevalence_{split}']:.2%}" for split in COUNTS)
         assert f"\n| {row['attribute']} | {shares} | {row['baseline_test']:.2%} |\n" in text
     baseline = headline(labels)["baseline_accuracy"]["train_majority_on_test"]
     assert f"That baseline is {baseline:.2%}" in text
     assert "| images | 48 | 16 | 20 |" in text
     assert "- seed: 3\n" in text and "Licence: CC0-1.0" in text
+
+
+@pytest.fixture
+def union(dataset: Path) -> Path:
+    """The shards as of a union of two parts, of other attributes, some of them not known."""
+    shards = dataset / "shards"
+    index = json.loads((shards / "index.json").read_text())
+    parts = {"own": {"source": "table", "licence": "mine"}, "drawn": {"source": "synthetic"}}
+    said = {"source": "union", "licence": "CC-BY-4.0: by <me>", "description": "Two in one"}
+    index |= {"source": "union", "licence": said["licence"], "attributes": list(SMALL.names)}
+    index["provenance"] = said | {"parts": parts}
+    (shards / "index.json").write_text(json.dumps(index))
+    table = pq.read_table(shards / "index.parquet")
+    place = table.schema.get_field_index("celeb_id") + 1
+    fixed = table.select(range(place))
+    count = len(table)
+    own = [i < 10 for i in range(count)]
+    columns = {
+        "origin": pa.array(["own" if mine else "drawn" for mine in own]),
+        "size": pa.array([178 if mine else None for mine in own], pa.int32()),
+        "Smiling": table["Smiling"],
+        "Bald": pa.array([True] * count),
+        "Hat": pa.array([True if mine else None for mine in own]),
+    }
+    for name, column in columns.items():
+        fixed = fixed.append_column(name, column)
+    pq.write_table(fixed, shards / "index.parquet")
+    return dataset
+
+
+def test_another_source_speaks_for_itself(union):
+    write_card(union)
+    card = DatasetCard.load(union / "README.md")
+    assert (card.data.license, card.data.pretty_name) == ("cc-by-4.0", "Face crops")
+    text = card.text
+    assert "Two in one. 84 square crops of 64 x 64 px with 3 facial\nattributes each.\n" in text
+    assert "Licence: CC-BY-4.0: by &lt;me&gt;.\n" in text
+    assert "- own, licence: mine\n" in text and "- drawn, source: synthetic\n" in text
+    assert "74 labels are unknown; they count in no share below.\n" in text
+    assert "3 labels of 0 or 1, null where unknown, in the order" in text
+    assert "| attribute | train | valid | test | baseline | known, train | valid | test |\n" in text
+    assert "| Hat | 100.00% | – | – | – | 10 | 0 | 0 |\n" in text
+    assert "| Bald | 100.00% | 100.00% | 100.00% | 100.00% | 48 | 16 | 20 |\n" in text
+    whole = text + (union / "croissant.json").read_text()
+    assert "CelebA" not in whole and "mmlab" not in whole and "Deep Learning Face" not in whole
+
+
+def test_a_licence_of_ones_own_is_named(union):
+    path = union / "shards/index.json"
+    index = json.loads(path.read_text()) | {"licence": "Ask me, first"}
+    path.write_text(json.dumps(index))
+    write_card(union)
+    card = DatasetCard.load(union / "README.md")
+    assert (card.data.license, card.data.license_name) == ("other", "ask me, first")
+    assert "license_link" not in card.data.to_dict()
+    assert json.loads((union / "croissant.json").read_text())["license"] == "Ask me, first"
+
+
+def test_croissant_reads_origins_and_labels_that_are_not_known(union, tmp_path, monkeypatch):
+    monkeypatch.setenv("CROISSANT_CACHE", str(tmp_path / "croissant"))  # read on import
+    croissant = importlib.import_module("mlcroissant")
+    _, path = write_card(union)
+    opened = croissant.Dataset(path)
+    assert not opened.metadata.ctx.issues.errors
+    records = list(opened.records("samples"))
+    rows = pq.read_table(union / "shards/index.parquet").to_pylist()
+    for record, row in zip(records, rows, strict=True):
+        assert record["samples/origin"].decode() == row["origin"]
+        for name in ("size", "Hat", "Smiling"):
+            found = record[f"samples/{name}"]
+            assert pd.isna(found) if row[name] is None else found == row[name]
 
 
 def test_a_split_without_samples_has_dashes(dataset):

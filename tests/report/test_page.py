@@ -18,6 +18,7 @@ from pipeline.evaluation.evaluate import evaluate, write
 from pipeline.files import write_csv, write_json
 from pipeline.params import load_params
 from pipeline.report.page import percent, shown
+from tests.support.attributes import CELEBA, CELEBA_ORDER
 from tests.support.browser import chromium, needs_chromium, visit
 from tests.support.predicted import found, random_labels, settings
 from tests.support.project import ROOT
@@ -38,7 +39,7 @@ def run(pipeline):
     write(evaluate(found(), settings()), EVALUATION)
     labels = random_labels()
     write_json(STATS / "stats.json", headline(labels))
-    write_csv(STATS / "attributes.csv", attribute_rows(labels))
+    write_csv(STATS / "attributes.csv", attribute_rows(labels, CELEBA))
     params = load_params(Path("params.yaml"))
     write_json(
         MODEL / "model.json",
@@ -172,10 +173,10 @@ def test_what_an_empty_split_cannot_tell_is_a_dash(run):
     )
     write(evaluate(blind, settings()), EVALUATION)
     labels = random_labels()
-    none = Labels(np.zeros((0, 40), bool), np.zeros(0, np.int64))
+    none = Labels(CELEBA_ORDER, np.zeros((0, 40), bool), None, np.zeros(0, np.int64))
     labels |= {"train": none, "valid": none}
     write_json(STATS / "stats.json", headline(labels))
-    write_csv(STATS / "attributes.csv", attribute_rows(labels))
+    write_csv(STATS / "attributes.csv", attribute_rows(labels, CELEBA))
     code, _, err = run("report")
     assert (code, err) == (0, "")
     page = PAGE.read_text()

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pipeline.attributes import MODEL_ORDER, REGION_OF
+from tests.support.attributes import MODEL_ORDER, REGION_OF
 
 pytest.importorskip("dvc", reason="DVC is not installed")
 vl_convert = pytest.importorskip("vl_convert", reason="vl-convert-python is not installed")

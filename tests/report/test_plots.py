@@ -3,13 +3,16 @@
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from pipeline.attributes import CELEBA_ORDER, MODEL_ORDER
+from pipeline.attributes import SPLITS
 from pipeline.report import plots
+from tests.support.attributes import CELEBA_ORDER, MODEL_ORDER
 from tests.support.figures import evaluation, texts
+from tests.support.sets import evaluation_of
 
 BINS = [
     {"mean_probability": (i + 0.5) / 10, "observed_rate": (i + 0.5) / 10, "count": 10**i % 999}
@@ -94,3 +97,58 @@ def test_cluster_order_turns_similar_ends_towards_each_other() -> None:
     order = plots.cluster_order(-abs(position[:, None] - position[None, :]))
     along = position[order]
     assert list(along) in ([0, 1, 4, 5], [5, 4, 1, 0])
+
+
+@pytest.mark.parametrize("attributes", [1, 2, 3, 5, 120])
+@pytest.mark.filterwarnings("error")
+def test_any_number_of_attributes_with_long_names(tmp_path: Path, attributes: int) -> None:
+    rows = evaluation_of(attributes, 1, long=True)
+    phi = np.full((attributes, attributes), 0.25)
+    plots.draw_prevalence(rows, tmp_path / "prevalence.svg")
+    plots.draw_attribute_bars(rows, tmp_path / "bars.svg")
+    plots.draw_phi(phi, [row["attribute"] for row in rows], tmp_path / "phi.svg")
+    plots.draw_prevalence_recall(rows, tmp_path / "recall.svg")
+    for path in tmp_path.iterdir():
+        shown = texts(path)
+        for number in range(attributes):
+            assert any(t.endswith(f" {number}") and "…" in t for t in shown), (path, number)
+
+
+@pytest.mark.parametrize("attributes", [1, 5])
+@pytest.mark.filterwarnings("error")
+def test_sets_of_which_nothing_is_known(tmp_path: Path, attributes: int) -> None:
+    known = ("accuracy", "baseline", "recall", "prevalence", *(f"prevalence_{s}" for s in SPLITS))
+    rows = [row | dict.fromkeys(known) for row in evaluation_of(attributes, 1)]
+    plots.draw_prevalence(rows, tmp_path / "prevalence.svg")
+    plots.draw_attribute_bars(rows, tmp_path / "bars.svg")
+    plots.draw_prevalence_recall(rows, tmp_path / "recall.svg")
+    for path in tmp_path.iterdir():
+        assert "nan" not in path.read_text().lower()
+
+
+def test_bars_grow_with_their_number(tmp_path: Path) -> None:
+    heights = []
+    for attributes in (5, 40, 120):
+        plots.draw_attribute_bars(evaluation_of(attributes, 1), tmp_path / "bars.svg")
+        heights.append(size(tmp_path / "bars.svg")[1])
+    assert heights == [1.75, 8.4, 23.6]
+
+
+def test_no_published_results_is_said(tmp_path: Path) -> None:
+    plots.draw_published([], None, tmp_path / "published.svg")
+    said = "No published results are known for this attribute set."
+    assert texts(tmp_path / "published.svg") == [said]
+
+
+def size(path: Path) -> tuple[float, float]:
+    """Width and height of an SVG file, inches."""
+    svg = ElementTree.parse(path).getroot()
+    width, height = (
+        float(svg.attrib[side].removesuffix("pt")) / 72 for side in ("width", "height")
+    )
+    return round(width, 6), round(height, 6)
+
+
+def test_forty_attributes_have_the_room_they_always_had(drawn: Path) -> None:
+    expected = {"prevalence": (8, 8.4), "bars": (8, 8.4), "recall": (8, 6.4), "phi": (8, 7.3)}
+    assert {name: size(drawn / f"{name}.svg") for name in expected} == expected

@@ -1,18 +1,25 @@
 """Samples to look at: who is on the sheet, what stands under them, what augmentation shows."""
 
 import re
+import shutil
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from pipeline.attributes import CELEBA_ORDER
+from pipeline.attributes import set_of_model
+from pipeline.dataset.view import View
+from pipeline.dataset.where import Where
+from pipeline.errors import PipelineError
 from pipeline.params import Augment, load_params
 from pipeline.report import sheet as report_sheet
 from pipeline.report.samples import augment_samples, choose_samples, draw_samples
 from pipeline.shards.read import ShardReader
+from tests.support.attributes import CELEBA_ORDER, CELEBA_VIEW
 from tests.support.project import ROOT
 
 Sheet = tuple[list[np.ndarray], list[str]]
@@ -37,9 +44,10 @@ def sheet(shards: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Sheet]
         count: int = 24,
         seed: int = 0,
         augment: Augment | None = None,
+        view: View = CELEBA_VIEW,
     ) -> Sheet:
         generator = np.random.default_rng(seed)
-        chosen = choose_samples(shards, split, wanted, unwanted, count, generator)
+        chosen = choose_samples(shards, split, view, wanted, unwanted, count, generator)
         changed = augment_samples(chosen.crops, augment, generator) if augment else None
         draw_samples(chosen, Path("sheet.png"), changed)
         return drawn.pop()
@@ -53,7 +61,7 @@ def keys(captions: list[str]) -> list[str]:
 
 def test_the_sheet_holds_those_and_all_those_that_were_asked_for(sheet, shards):
     with ShardReader(shards, "train") as reader:
-        labels = dict(zip(reader.keys, reader.labels, strict=True))
+        labels = dict(zip(reader.keys(), reader.labels().values, strict=True))
     beard, smiling, male = (CELEBA_ORDER.index(n) for n in ("No_Beard", "Smiling", "Male"))
     asked = {key for key, has in labels.items() if has[beard] and has[smiling] and not has[male]}
     assert 0 < len(asked) < 24
@@ -68,10 +76,45 @@ def test_the_sheet_holds_those_and_all_those_that_were_asked_for(sheet, shards):
         assert text == ", ".join(held)
 
 
+def test_a_view_says_of_whom_and_of_what(sheet, shards):
+    view = View(set_of_model({"two": ["Smiling"], "one": ["Male", "Bald"]}), Where("not Male"))
+    with ShardReader(shards, "train") as reader:
+        male = reader.labels().values[:, CELEBA_ORDER.index("Male")]
+    _, captions = sheet(split="train", count=100, view=view)
+    assert 0 < len(captions) == np.count_nonzero(~male) < len(male)
+    written = {text for caption in captions for text in caption.split("\n")[1].split(", ")}
+    assert written <= {"Smiling", "Bald", ""} and "Smiling" in written
+    with pytest.raises(PipelineError, match="no attribute 'Young'; closest to it are "):
+        sheet(("Young",), view=view)
+    with pytest.raises(PipelineError, match="No sample of the split train is Male; ask for less"):
+        sheet(("Male",), split="train", view=view)
+
+
+def test_a_label_that_is_not_known_fits_neither(sheet, shards, tmp_path):
+    folder = tmp_path / "shards"
+    shutil.copytree(shards, folder)
+    table = pq.read_table(folder / "index.parquet")
+    place, smiling = table.schema.get_field_index("Smiling"), table["Smiling"].to_pylist()
+    half = pa.array([None if i % 2 else value for i, value in enumerate(smiling)])
+    pq.write_table(table.set_column(place, "Smiling", half), folder / "index.parquet")
+    with ShardReader(folder, "train") as reader:
+        labels = reader.labels()
+        known = labels.known[:, CELEBA_ORDER.index("Smiling")]
+        assert 0 < np.count_nonzero(known) < len(known)
+        told = {key for key, there in zip(reader.keys(), known, strict=True) if there}
+    chosen = [
+        choose_samples(folder, "train", CELEBA_VIEW, *asked, 100, np.random.default_rng(0))
+        for asked in ((["Smiling"], []), ([], ["Smiling"]))
+    ]
+    assert set(keys(chosen[0].captions)) | set(keys(chosen[1].captions)) == told
+    assert all("Smiling" in caption for caption in chosen[0].captions)
+    assert not any("Smiling" in caption for caption in chosen[1].captions)
+
+
 def test_pictures_are_the_crops_of_their_captions(sheet, shards):
     pictures, captions = sheet(count=5, split="valid")
     with ShardReader(shards, "valid") as reader:
-        rows = np.array([reader.keys.index(key) for key in keys(captions)])
+        rows = np.array([reader.keys().index(key) for key in keys(captions)])
         [batch] = reader.batches([rows])
     np.testing.assert_array_equal(np.stack(pictures), batch.images)
 

@@ -20,13 +20,13 @@ import pytest
 import simplejpeg
 import webdataset
 
-from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset.codec import CropSettings, encode_crop
 from pipeline.errors import PipelineError
 from pipeline.shards.files import cache_folder
 from pipeline.shards.foreign import index_foreign, index_of
 from pipeline.shards.order import cut, epoch_order
 from pipeline.shards.read import ShardReader
+from tests.support.attributes import CELEBA_ORDER
 
 
 @pytest.fixture(autouse=True)

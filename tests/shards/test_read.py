@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 import simplejpeg
 
-from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset.codec import BadImage, decode_crop
 from pipeline.dataset.raw import read_labels
 from pipeline.errors import PipelineError
 from pipeline.shards.order import cut, epoch_order
 from pipeline.shards.read import ShardReader, split_labels
+from tests.support.attributes import CELEBA_ORDER
 from tests.support.project import ROOT
 
 

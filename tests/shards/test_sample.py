@@ -7,16 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.attributes import CELEBA_ORDER
-from pipeline.shards.sample import (
-    INDEX_SCHEMA,
-    Sample,
-    index_rows,
-    pack_labels,
-    sample_json,
-    unpack_labels,
-)
+from pipeline.shards.sample import Sample, index_rows, pack_labels, sample_json, unpack_labels
 from pipeline.shards.tar import Shard
+from tests.support.attributes import CELEBA_ORDER, INDEX_SCHEMA
 
 LABELS = np.random.default_rng(0).random((3, 40)) < 0.4
 KNOWN = np.random.default_rng(1).random((3, 40)) < 0.6

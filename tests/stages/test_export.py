@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.attributes import MODEL_ORDER, REGIONS
 from pipeline.export.deployed import run_model
 from pipeline.export.run_onnx import Network
 from pipeline.network.model import FaceAttributes, save_model
 from pipeline.shards.read import ShardReader
+from tests.support.attributes import MODEL_ORDER, REGIONS
 from tests.support.project import write_params
 
 pytest_plugins = "tests.support.packages"

@@ -12,8 +12,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.attributes import MODEL_ORDER
 from pipeline.evaluation.predictions import write as write_predictions
+from tests.support.attributes import MODEL_ORDER
 from tests.support.predicted import found
 from tests.support.project import (
     CELEBA_ANNOTATIONS,

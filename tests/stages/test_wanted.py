@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.attributes import MODEL_ORDER
 from pipeline.network.model import save_model
+from tests.support.attributes import MODEL_ORDER
 from tests.support.project import write_params
 
 pytest_plugins = "tests.support.packages"

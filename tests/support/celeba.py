@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset.raw import raw_files
+from tests.support.attributes import CELEBA_ORDER
 
 
 def write_celeba(raw: Path, root: Path) -> Path:

@@ -5,8 +5,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from pipeline.attributes import MODEL_ORDER, REGION_OF
 from pipeline.tables import Row
+from tests.support.attributes import MODEL_ORDER, REGION_OF
 
 
 def evaluation() -> list[Row]:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import torch
 
-from pipeline.attributes import MODEL_ORDER
 from pipeline.network.model import Architecture, FaceAttributes
 from pipeline.params import Train, load_params
 from pipeline.shards.read import ShardReader
 from pipeline.training import loop, processes
 from pipeline.training.state import TrainingState
+from tests.support.attributes import MODEL_ORDER
 from tests.support.project import ROOT
 
 SMALL = Architecture("efficientformerv2_s0", 64, width=32)

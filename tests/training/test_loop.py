@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.attributes import MODEL_ORDER
 from pipeline.dataset.codec import CropSettings
 from pipeline.errors import PipelineError
 from pipeline.network.inference import predict_logits
@@ -17,6 +16,7 @@ from pipeline.packing.write import write_shards
 from pipeline.params import load_params
 from pipeline.shards.read import ShardReader
 from pipeline.training.state import learning_rate
+from tests.support.attributes import MODEL_ORDER
 from tests.support.project import ROOT
 from tests.support.training import QUICK, SMALL, settings, train
 

@@ -10,7 +10,7 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
-from pipeline.attributes import MODEL_ORDER, SPLITS
+from pipeline.attributes import SPLITS
 from pipeline.dataset.raw import read_labels
 from pipeline.dataset.statistics import attribute_rows
 from pipeline.network.model import FaceAttributes
@@ -19,6 +19,7 @@ from pipeline.shards.read import ShardReader
 from pipeline.training import state as training_state
 from pipeline.training.augment import draw
 from pipeline.training.state import TrainingState, learning_rate, positive_weights
+from tests.support.attributes import MODEL_ORDER
 from tests.support.training import QUICK, SMALL, STILL, settings, state_of, train
 
 

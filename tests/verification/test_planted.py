@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import simplejpeg
 
-from pipeline.attributes import CELEBA_ORDER
 from pipeline.verification.verify import verify
+from tests.support.attributes import CELEBA_ORDER
 from tests.support.damage import (
     Planted,
     extra_file,

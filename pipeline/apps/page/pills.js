@@ -2,16 +2,18 @@
 
 const percent = new Intl.NumberFormat("en", { style: "percent" });
 
-/** "Bags_Under_Eyes" -> "Bags under eyes". */
+/** "Wears_Hat" -> "Wears hat". */
 const label = (name) =>
-  name === "5_o_Clock_Shadow"
-    ? "5 o’clock shadow"
-    : name[0] + name.slice(1).replaceAll("_", " ").toLowerCase();
+  name[0] + name.slice(1).replace(/_o_(?=[A-Z])/, " o’").replaceAll("_", " ").toLowerCase();
+
+/** With `?all` in its address the page shows those attributes too that the model's card hides. */
+const all = new URLSearchParams(location.search).has("all");
 
 export class Pills {
-  /** @param {HTMLUListElement} list; @param card the model's: `attributes`, `regions` */
+  /** @param {HTMLUListElement} list; @param card the model's: `attributes`, `regions`, `hidden` */
   constructor(list, card) {
     this.list = list;
+    this.hidden = card.attributes.map((name) => !all && (card.hidden ?? []).includes(name));
     this.pills = card.attributes.map((name) => {
       const region = Object.keys(card.regions).find((key) => card.regions[key].includes(name));
       return new Pill(name, region.replaceAll("_", " "));
@@ -23,7 +25,7 @@ export class Pills {
     let before = null;
     for (let i = this.pills.length - 1; i >= 0; i--) {
       const pill = this.pills[i];
-      if (shown[i]) {
+      if (shown[i] && !this.hidden[i]) {
         pill.update(probabilities[i]);
         if (!pill.item.isConnected) this.list.insertBefore(pill.item, before);
         before = pill.item;

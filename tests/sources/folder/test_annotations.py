@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.attributes import CELEBA_ORDER
 from pipeline.errors import PipelineError
 from pipeline.sources.folder import annotations
 from pipeline.sources.folder.annotations import read_attributes, read_pairs
+from tests.support.attributes import CELEBA_ORDER
 
 LABELS = np.random.default_rng(0).random((5, 40)) < 0.3
 NAMES = [f"{i:06d}.jpg" for i in range(1, 6)]

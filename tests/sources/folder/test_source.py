@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.attributes import CELEBA_ORDER
 from pipeline.dataset.raw import raw_files, read_labels
 from pipeline.dataset.raw_writer import write_raw
 from pipeline.errors import PipelineError
 from pipeline.sources.folder.source import FolderSource
+from tests.support.attributes import CELEBA_ORDER
 from tests.support.project import (
     CELEBA_ANNOTATIONS,
     CELEBA_SAMPLE,

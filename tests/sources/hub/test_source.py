@@ -9,13 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.attributes import CELEBA_ORDER
-from pipeline.dataset.raw import SCHEMA
 from pipeline.dataset.raw_writer import write_raw
 from pipeline.errors import PipelineError
 from pipeline.sources.hub import files as hub_files
 from pipeline.sources.hub import source as hub_source
 from pipeline.sources.hub.source import HubSource
+from tests.support.attributes import CELEBA_ORDER, SCHEMA
 from tests.support.hub_server import (
     COMMIT,
     REPO,

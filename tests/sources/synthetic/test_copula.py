@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.attributes import CELEBA_ORDER, SPLITS
+from pipeline.attributes import SPLITS
 from pipeline.sources.synthetic.copula import (
     ORDER,
     celeba_copula,
@@ -13,6 +13,7 @@ from pipeline.sources.synthetic.copula import (
     latent_correlations,
     nearest_correlations,
 )
+from tests.support.attributes import CELEBA_ORDER
 
 
 def sample(split: str, count: int) -> np.ndarray:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.attributes import CELEBA_ORDER
 from pipeline.sources.synthetic.portrait import draw
+from tests.support.attributes import CELEBA_ORDER
 
 CROP = slice(20, 198)
 """The rows that remain of a portrait in the square crop."""

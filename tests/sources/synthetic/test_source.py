@@ -8,12 +8,12 @@ import pyarrow as pa
 import pytest
 import simplejpeg
 
-from pipeline.attributes import CELEBA_ORDER, SPLITS
-from pipeline.dataset.raw import SCHEMA
+from pipeline.attributes import SPLITS
 from pipeline.errors import PipelineError
 from pipeline.sources.synthetic import source as synthetic
 from pipeline.sources.synthetic.copula import celeba_phi, celeba_prevalences
 from pipeline.sources.synthetic.source import SyntheticSource, plan_row, record_batch
+from tests.support.attributes import CELEBA_ORDER, SCHEMA
 
 
 def table(source: SyntheticSource, split: str) -> pa.Table:
