@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 
 from pipeline.attributes import load_set
 from pipeline.dataset.codec import CropSettings
-from pipeline.dataset.raw import label_names, raw_files
+from pipeline.dataset.labels import label_names
+from pipeline.dataset.raw import raw_files
 from pipeline.dataset.raw_index import read_source
 from pipeline.dataset.raw_writer import write_raw
 from pipeline.dataset.view import View

@@ -51,7 +51,8 @@ def stats(
     from pipeline import needs
     from pipeline.dataset import duplicates
     from pipeline.dataset.raw_index import require_source
-    from pipeline.dataset.view import open_view, read_labels
+    from pipeline.dataset.raw_labels import read_labels
+    from pipeline.dataset.view import open_view
     from pipeline.files import new_directory, write_csv, write_json
     from pipeline.params import load_params
     from pipeline.report import plots

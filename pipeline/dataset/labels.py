@@ -39,6 +39,11 @@ class Labels:
         return known_counts(self.values, self.known)
 
 
+def label_names(schema: pa.Schema) -> tuple[str, ...]:
+    """The labels of a raw file or an index: its boolean columns."""
+    return tuple(field.name for field in schema if field.type == pa.bool_())
+
+
 def known_counts(values: np.ndarray, known: np.ndarray | None) -> np.ndarray:
     """Images whose label is known, int64 [A]; `values` and `known` are bool [N, A]."""
     if known is None:

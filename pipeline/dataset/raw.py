@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.attributes import MOST_ATTRIBUTES, SPLITS
+from pipeline.dataset.labels import label_names
 from pipeline.dataset.parquet import check_sizes, open_bounded, rows_at_once
 from pipeline.errors import PipelineError, one_line
 from pipeline.files import is_junk
@@ -59,11 +60,6 @@ def raw_schema(labels: Sequence[str], extra: Sequence[str] = ()) -> pa.Schema:
         # What `datasets` looks for to show pictures instead of bytes.
         metadata={"huggingface": json.dumps({"info": {"features": features}})},
     )
-
-
-def label_names(schema: pa.Schema) -> tuple[str, ...]:
-    """The labels of a raw file: its boolean columns."""
-    return tuple(field.name for field in schema if field.type == pa.bool_())
 
 
 def raw_files(folder: Path) -> dict[str, list[Path]]:

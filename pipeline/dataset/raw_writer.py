@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 from pydantic import JsonValue
 
 from pipeline.dataset.keys import key_of
-from pipeline.dataset.raw import BYTES_PER_GROUP, ROWS_PER_FILE, ROWS_PER_GROUP, label_names
+from pipeline.dataset.labels import label_names
+from pipeline.dataset.raw import BYTES_PER_GROUP, ROWS_PER_FILE, ROWS_PER_GROUP
 from pipeline.dataset.raw_index import RawFile, RawIndex
 from pipeline.errors import PipelineError
 from pipeline.files import new_directory, sha256_of, write_json

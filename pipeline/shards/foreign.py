@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.attributes import SPLITS
-from pipeline.dataset.raw import label_names
+from pipeline.dataset.labels import label_names
 from pipeline.errors import PipelineError
 from pipeline.files import cache_folder, is_remote
 from pipeline.progress import Progress

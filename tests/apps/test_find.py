@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.apps.find import find_images
 from pipeline.apps.photos import read_crop
-from pipeline.dataset.photos import CONVERT
 from pipeline.dataset.codec import BadImage
+from pipeline.dataset.photos import CONVERT
 
 
 def touch(folder: Path, *names: str) -> None:

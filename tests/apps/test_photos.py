@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.apps.photos import read_crop
-from pipeline.dataset.photos import CONVERT, decode_image
 from pipeline.dataset.codec import BadImage, CropSettings
 from pipeline.dataset.crops import decode_portrait, square_crop
+from pipeline.dataset.photos import CONVERT, decode_image
 from pipeline.dataset.raw import raw_files
 from pipeline.packing.plan import ShardSettings
 from pipeline.packing.write import write_shards

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.dataset import raw_writer
 from pipeline.dataset.duplicates import find_duplicates
-from pipeline.dataset.raw import read_labels
+from pipeline.dataset.raw_labels import read_labels
 from pipeline.dataset.raw_writer import write_raw
 from pipeline.errors import PipelineError
 from pipeline.sources.synthetic.source import SyntheticSource

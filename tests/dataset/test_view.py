@@ -8,8 +8,9 @@ import pytest
 
 from pipeline.attributes import set_of_model
 from pipeline.dataset.raw import IMAGE, raw_schema
+from pipeline.dataset.raw_labels import read_labels
 from pipeline.dataset.raw_writer import write_raw
-from pipeline.dataset.view import View, read_labels
+from pipeline.dataset.view import View
 from pipeline.dataset.where import Where
 from pipeline.errors import PipelineError
 from tests.support.attributes import SMALL

@@ -27,7 +27,7 @@ from pipeline.apps.site import read_card
 from pipeline.attributes import SPLITS
 from pipeline.dataset.codec import BadImage, CropSettings
 from pipeline.dataset.duplicates import find_duplicates
-from pipeline.dataset.raw import read_labels
+from pipeline.dataset.raw_labels import read_labels
 from pipeline.errors import PipelineError
 from pipeline.evaluation import predictions
 from pipeline.evaluation.evaluate import evaluate, write

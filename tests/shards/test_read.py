@@ -14,7 +14,7 @@ import pytest
 import simplejpeg
 
 from pipeline.dataset.codec import BadImage, decode_crop
-from pipeline.dataset.raw import read_labels
+from pipeline.dataset.raw_labels import read_labels
 from pipeline.errors import PipelineError
 from pipeline.shards.order import cut, epoch_order
 from pipeline.shards.read import ShardReader, split_labels

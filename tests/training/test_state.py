@@ -11,7 +11,7 @@ from torch.optim.optimizer import (
 )
 
 from pipeline.attributes import SPLITS
-from pipeline.dataset.raw import read_labels
+from pipeline.dataset.raw_labels import read_labels
 from pipeline.dataset.statistics import attribute_rows
 from pipeline.network.model import FaceAttributes
 from pipeline.shards.order import epoch_order

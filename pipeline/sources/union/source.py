@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 
 from pipeline.attributes import MOST_ATTRIBUTES, SPLITS, check_names
 from pipeline.dataset.keys import key_of
-from pipeline.dataset.raw import IMAGE, label_names, raw_schema
+from pipeline.dataset.labels import label_names
+from pipeline.dataset.raw import IMAGE, raw_schema
 from pipeline.dataset.raw_writer import Source
 from pipeline.errors import PipelineError
 from pipeline.sources.union.leaks import find_leaks, told
