@@ -65,8 +65,8 @@ def with_our_codec(data: bytes) -> np.ndarray:
 def samples(shards: Path) -> Iterator[tuple[str, bytes, list[int]]]:
     """Key, image bytes and labels of the split train."""
     with ShardReader(shards, "train") as reader:
-        for row, key in enumerate(reader.keys):
-            yield key, reader.encoded(row), reader.labels[row].astype(int).tolist()
+        for row, key in enumerate(reader.read_keys()):
+            yield key, reader.encoded(row), reader.labels().values[row].astype(int).tolist()
 
 
 def count(batches: Iterable[Any]) -> int:

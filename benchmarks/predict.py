@@ -28,9 +28,11 @@ from pipeline.apps.predictor import open_predictor, predict_files
 from pipeline.engines import available_cpus
 from pipeline.export.card import About
 from pipeline.export.to_onnx import export_onnx
-from pipeline.network.model import FaceAttributes, architecture_of, load_model
+from pipeline.network.model import FaceAttributes, architecture_of
+from pipeline.network.saved import load_model
 from pipeline.params import load_params
 from pipeline.sources.synthetic.source import draw_row
+from tests.support.attributes import REGIONS
 
 
 def plain_loop(model: FaceAttributes, paths: list[Path], threads: int) -> np.ndarray:
@@ -61,7 +63,7 @@ def main() -> None:
         model, _ = load_model(options.model)
     else:
         settings = load_params(options.params)
-        model = FaceAttributes(architecture_of(settings, settings.shards.size))
+        model = FaceAttributes(architecture_of(settings, settings.shards.size), REGIONS)
         model.train().eval()
     with tempfile.TemporaryDirectory() as place:
         paths = [Path(place, f"{row:06d}.jpg") for row in range(options.images)]

@@ -33,6 +33,7 @@ from pipeline.sources.synthetic.source import SyntheticSource
 from pipeline.training import processes
 from pipeline.training.augment import draw
 from pipeline.training.state import TrainingState
+from tests.support.attributes import REGIONS
 
 
 def batches(reader: ShardReader, size: int, cached: bool) -> Iterator[Batch]:
@@ -71,7 +72,7 @@ def network(params: Params, settings: Train, reader: ShardReader) -> TrainingSta
     """The recipe's network, ready for its first step."""
     fabric = processes.start(settings)
     torch.manual_seed(0)
-    model = FaceAttributes(architecture_of(params, reader.size))
+    model = FaceAttributes(architecture_of(params, reader.size), REGIONS)
     state = TrainingState(fabric, model, settings, reader)
     state.begin_epoch()
     return state

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pipeline.errors import PipelineError
 from pipeline.network.model import FaceAttributes, architecture_of
 from pipeline.params import changes, load_params
+from tests.support.attributes import REGIONS
 from tests.support.project import ROOT
 
 QUICK = (ROOT / "recipes/quick.yaml").read_text()
@@ -57,7 +58,7 @@ def test_the_report_recipe_is_the_report():
 def test_the_best_recipe_has_fewer_parameters_than_the_report():
     params = load_params(ROOT / "recipes/best.yaml")
     with torch.device("meta"):
-        network = FaceAttributes(architecture_of(params, params.shards.size))
+        network = FaceAttributes(architecture_of(params, params.shards.size), REGIONS)
     assert network.count_parameters()["total"] == 14_096_216
 
 

@@ -48,7 +48,7 @@ def predict_splits(settings: Params, view: View, model_folder: Path, shards: Pat
             labels = reader.labels()
             splits[split] = SplitPredictions(
                 reader.names,
-                reader.keys(),
+                reader.read_keys(),
                 labels.celeb_id,
                 labels.values,
                 labels.known,

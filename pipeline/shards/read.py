@@ -114,7 +114,7 @@ class ShardReader:
         """The key of a sample."""
         return str(self._rows.keys[int(self._places(np.array([row]))[0])])
 
-    def keys(self) -> list[str]:
+    def read_keys(self) -> list[str]:
         """The keys of all samples."""
         keys = self._rows.keys
         return list((keys if self._chosen is None else keys.take(self._chosen)).to_pylist())

@@ -46,7 +46,7 @@ def test_a_portrait_gives_the_pixels_that_training_saw(raw: Path, tmp_path: Path
     with ShardReader(tmp_path / "shards", "test") as reader:
         [batch] = reader.batches([np.arange(len(reader))])
         assert len(reader) == len(table) == 20
-        for row, key, expected in zip(table, reader.keys, batch.images, strict=True):
+        for row, key, expected in zip(table, reader.read_keys(), batch.images, strict=True):
             file = tmp_path / row["image"]["path"]
             assert file.stem == key
             file.write_bytes(row["image"]["bytes"])

@@ -18,8 +18,9 @@ from pipeline.dataset.codec import BadImage
 from pipeline.errors import PipelineError
 from pipeline.export.deployed import run_model
 from pipeline.export.proof import measure_agreement, require_agreement
-from pipeline.network.model import FaceAttributes, save_model
-from tests.support.attributes import MODEL_ORDER
+from pipeline.network.model import FaceAttributes
+from pipeline.network.saved import save_model
+from tests.support.attributes import CELEBA, MODEL_ORDER
 from tests.support.networks import ABOUT, pictures
 from tests.support.project import ROOT
 
@@ -38,7 +39,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_form_of_the_network_says_the_same(
     model: FaceAttributes, package: Path, onnx_file: Path, faces: Path, tmp_path: Path
 ) -> None:
-    save_model(model, tmp_path / "model", {})
+    save_model(model, tmp_path / "model", CELEBA, {})
     paths = sorted(faces.iterdir())
     expected = run_model(model, np.stack([read_crop(path, 64) for path in paths]))
     assert expected.std(axis=0).min() > 0.03, "the pictures must get different answers"

@@ -23,12 +23,12 @@ def screen(labels, found=None) -> str:
 
 def test_what_is_wrong_is_named(labels):
     smiling, bald, bangs = (CELEBA_ORDER.index(n) for n in ("Smiling", "Bald", "Bangs"))
-    labels["train"].attributes[:, smiling] = True
-    labels["test"].attributes[:, smiling] = False
+    labels["train"].values[:, smiling] = True
+    labels["test"].values[:, smiling] = False
     for split, rows in (("train", 3), ("valid", 2)):
-        labels[split].attributes[:, [bald, bangs]] = False
-        labels[split].attributes[:rows, [bald, bangs]] = True
-    labels["test"].attributes[:, bald] = False
+        labels[split].values[:, [bald, bangs]] = False
+        labels[split].values[:rows, [bald, bangs]] = True
+    labels["test"].values[:, bald] = False
     labels["valid"].celeb_id[:5] = labels["train"].celeb_id[0]
     text = screen(labels)
     assert "images      900 train, 200 valid, 300 test\n" in text

@@ -53,7 +53,7 @@ def test_phi_of_the_official_annotations():
     labels = FolderSource(CELEBA_ANNOTATIONS, with_images=False).labels()
     with (ROOT / "pipeline/facts/celeba_phi_train.csv").open(newline="") as file:
         published = np.array([[float(v) for v in row[1:]] for row in list(csv.reader(file))[1:]])
-    assert np.abs(statistics.phi(labels["train"].attributes) - published).max() < 6e-5
+    assert np.abs(statistics.phi(labels["train"].values) - published).max() < 6e-5
     headline = statistics.headline(labels)
     assert headline["identities"] == {"train": 8192, "valid": 985, "test": 1000}
     assert headline["identities_in_two_splits"] == 0
@@ -85,7 +85,7 @@ def test_what_needs_the_images_of_an_empty_split_is_null(empty):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         rows, headline = statistics.attribute_rows(labels), statistics.headline(labels)
-        matrix = statistics.phi(labels["train"].attributes)
+        matrix = statistics.phi(labels["train"].values)
     json.dumps([rows, headline, statistics.phi_rows(matrix)], allow_nan=False)
     assert headline["empty_splits"] == [empty] and whole[1]["empty_splits"] == []
     assert (headline["images"][empty], headline["identities"][empty]) == (0, 0)
@@ -122,7 +122,7 @@ def test_images_without_an_identity_are_counted():
 def test_attribute_rows_by_brute_force():
     labels = random_labels()
     for i, row in enumerate(statistics.attribute_rows(labels)):
-        train, test = labels["train"].attributes[:, i], labels["test"].attributes[:, i]
+        train, test = labels["train"].values[:, i], labels["test"].values[:, i]
         assert row["positives_train"] == train.sum()
         majority = train.sum() * 2 > len(train)
         assert row["baseline_test"] == pytest.approx((test == majority).mean())
@@ -136,7 +136,7 @@ def test_attribute_rows_by_brute_force():
 def test_an_attribute_without_positives_has_no_ratio():
     labels = random_labels()
     for split in SPLITS:
-        labels[split].attributes[:, 0] = False
+        labels[split].values[:, 0] = False
     row = statistics.attribute_rows(labels)[0]
     assert row["positive_weight"] is None and row["imbalance"] is None
     assert row["drift_p"] == 1.0
@@ -148,5 +148,5 @@ def test_contradictions_and_shared_identities_are_counted():
     assert statistics.headline(labels)["identities_in_two_splits"] == 1
     row = statistics.contradiction_rows(labels)[0]
     a, b = (CELEBA_ORDER.index(name) for name in row["at_most_one_of"].split())
-    x = labels["test"].attributes
+    x = labels["test"].values
     assert row["test"] == (x[:, a] & x[:, b]).sum()

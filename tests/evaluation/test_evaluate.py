@@ -40,10 +40,8 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 @real_annotations
 def test_the_majority_on_the_official_annotations():
     labels = FolderSource(CELEBA_ANNOTATIONS, with_images=False).labels()
-    splits = {
-        split: split_of(labels[split].attributes[:, TO_MODEL], 1) for split in ("test", "valid")
-    }
-    rates = prevalence(labels["train"].attributes)[TO_MODEL]
+    splits = {split: split_of(labels[split].values[:, TO_MODEL], 1) for split in ("test", "valid")}
+    rates = prevalence(labels["train"].values)[TO_MODEL]
     result = evaluate(Predictions("folder", "0" * 64, rates, splits), settings(resamples=0))
     rules = {row["rule"]: row for row in result.overall}
     assert [row["images"] for row in result.overall] == [19_962] * 4

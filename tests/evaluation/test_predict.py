@@ -10,12 +10,13 @@ import pytest
 from pipeline.dataset.codec import CropSettings
 from pipeline.evaluation.predict import predict_splits
 from pipeline.files import sha256_of
-from pipeline.network.model import Architecture, FaceAttributes, save_model
+from pipeline.network.model import Architecture, FaceAttributes
+from pipeline.network.saved import save_model
 from pipeline.packing.plan import ShardSettings
 from pipeline.packing.write import write_shards
 from pipeline.params import load_params
 from pipeline.shards.read import ShardReader
-from tests.support.attributes import MODEL_ORDER
+from tests.support.attributes import CELEBA, CELEBA_VIEW, REGIONS
 from tests.support.project import write_params
 
 
@@ -35,7 +36,12 @@ def test_a_split_without_images_is_not_asked_about(raw: Path, tmp_path: Path):
     write_params(tmp_path / "params.yaml", **{"source: synthetic": "source: folder"})
     settings = load_params(tmp_path / "params.yaml")
     about = {"licence": "none", "source": "folder"}
-    save_model(FaceAttributes(Architecture("resnet10t", 64, width=16, depth=1)), tmp_path, about)
+    save_model(
+        FaceAttributes(Architecture("resnet10t", 64, width=16, depth=1), REGIONS),
+        tmp_path,
+        CELEBA,
+        about,
+    )
     found = predict_splits(settings, tmp_path, shards)
     assert list(found.splits) == ["test"] and np.isnan(found.train_prevalence).all()
 
@@ -45,14 +51,19 @@ def test_the_judged_split_and_valid_are_asked_about(judged, asked, shards: Path,
     write_params(tmp_path / "params.yaml", **{"split: test ": f"split: {judged} "})
     settings = load_params(tmp_path / "params.yaml")
     about = {"licence": "none", "source": "synthetic"}
-    save_model(FaceAttributes(Architecture("resnet10t", 64, width=16, depth=1)), tmp_path, about)
+    save_model(
+        FaceAttributes(Architecture("resnet10t", 64, width=16, depth=1), REGIONS),
+        tmp_path,
+        CELEBA,
+        about,
+    )
     found = predict_splits(settings, tmp_path, shards)
     assert list(found.splits) == asked
     assert (found.source, found.model) == ("synthetic", sha256_of(tmp_path / "model.safetensors"))
     for split, rows in found.splits.items():
-        with ShardReader(shards, split, attributes=MODEL_ORDER) as reader:
-            assert rows.keys == reader.keys
-            np.testing.assert_array_equal(rows.labels, reader.labels)
+        with ShardReader(shards, split, CELEBA_VIEW) as reader:
+            assert rows.keys == reader.read_keys()
+            np.testing.assert_array_equal(rows.labels, reader.labels().values)
         assert rows.probabilities.shape == rows.labels.shape
-    with ShardReader(shards, "train", attributes=MODEL_ORDER) as reader:
-        np.testing.assert_allclose(found.train_prevalence, reader.labels.mean(axis=0))
+    with ShardReader(shards, "train", CELEBA_VIEW) as reader:
+        np.testing.assert_allclose(found.train_prevalence, reader.labels().values.mean(axis=0))

@@ -6,6 +6,7 @@ import torch
 from pipeline.export.deployed import run_model
 from pipeline.export.precision import measure_precision
 from pipeline.network.model import FaceAttributes
+from tests.support.attributes import REGIONS
 from tests.support.networks import pictures
 
 pytest_plugins = "tests.support.packages"
@@ -26,5 +27,5 @@ def test_half_moves_the_answers_a_thousand_times_as_far_as_single(model: FaceAtt
 def test_the_reference_in_float64_is_float64(model: FaceAttributes) -> None:
     images = pictures(2, 64)
     assert run_model(model, images).dtype == np.float32
-    model = FaceAttributes(model.architecture).double().eval()
+    model = FaceAttributes(model.architecture, REGIONS).double().eval()
     assert run_model(model, images).dtype == np.float64

@@ -8,6 +8,7 @@ from PIL import Image
 
 from pipeline.export import profile as profiling
 from pipeline.network.model import Architecture, FaceAttributes
+from tests.support.attributes import REGIONS
 from tests.support.project import write_params
 
 TINY = Architecture("resnet10t", 32, width=16, depth=1)
@@ -15,7 +16,7 @@ TINY = Architecture("resnet10t", 32, width=16, depth=1)
 
 def test_parts_add_up_to_the_report() -> None:
     report = Architecture("efficientformerv2_s2", 178, options={"num_vit": 2})
-    *parts, total = profiling.count_parts(FaceAttributes(report).eval())
+    *parts, total = profiling.count_parts(FaceAttributes(report, REGIONS).eval())
     assert [part["part"] for part in parts[:2]] == ["backbone.stem", "backbone.stages.0"]
     assert total["part"] == "total" and total["parameters"] == 15_608_472
     assert sum(part["parameters"] for part in parts) == 15_608_472
@@ -27,7 +28,7 @@ def test_parts_add_up_to_the_report() -> None:
 def test_published_multiply_adds_of_the_references() -> None:
     """4.1 G (torchvision's ResNet-50) and 4.5 G (Swin, Liu et al. 2021, table 1a)."""
     for name, published in (("ResNet-50", 4.1e9), ("Swin-T", 4.5e9)):
-        network = FaceAttributes(profiling.REFERENCES[name]).eval()
+        network = FaceAttributes(profiling.REFERENCES[name], REGIONS).eval()
         assert profiling.count_parts(network)[-1]["multiply_adds"] == pytest.approx(
             published, rel=0.02
         )
@@ -40,7 +41,7 @@ def test_contenders_have_the_same_outputs() -> None:
 
 def test_the_command_writes_tables_and_a_picture(pipeline, monkeypatch) -> None:
     write_params(Path("params.yaml"))
-    networks = {name: FaceAttributes(TINY).eval() for name in ("ours", "other")}
+    networks = {name: FaceAttributes(TINY, REGIONS).eval() for name in ("ours", "other")}
     monkeypatch.setattr(profiling, "contenders", lambda architecture: networks)
     code, out, err = pipeline("profile", "--runs", "3")
     assert (code, err) == (0, "")

@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.network.model import Architecture, FaceAttributes, save_model
+from pipeline.network.model import Architecture, FaceAttributes
+from pipeline.network.saved import save_model
 from pipeline.sources.celeba import LARGEST_IMAGE
-from tests.support.attributes import CELEBA_ORDER, SCHEMA
+from tests.support.attributes import CELEBA, CELEBA_ORDER, REGIONS, SCHEMA
 from tests.support.project import ROOT, environment, write_params
 
 pytest_plugins = ("tests.support.packages",)
@@ -222,7 +223,10 @@ def folder(tmp_path, raw, shards, onnx_file) -> Path:
     shutil.copy(onnx_file, tmp_path)
     (tmp_path / "model").mkdir()
     save_model(
-        FaceAttributes(Architecture("test_resnet", 64, width=8, depth=1)), tmp_path / "model", {}
+        FaceAttributes(Architecture("test_resnet", 64, width=8, depth=1), REGIONS),
+        tmp_path / "model",
+        CELEBA,
+        {},
     )
     flat_png(tmp_path / "face.jpg", 178, 218)
     return tmp_path

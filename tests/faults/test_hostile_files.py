@@ -35,7 +35,8 @@ from pipeline.export import to_coreml
 from pipeline.export.card import about_run
 from pipeline.export.run_coreml import Program
 from pipeline.files import write_csv, write_json
-from pipeline.network.model import Architecture, FaceAttributes, load_model, save_model
+from pipeline.network.model import Architecture, FaceAttributes
+from pipeline.network.saved import load_model, save_model
 from pipeline.packing.plan import ShardSettings
 from pipeline.packing.write import write_shards
 from pipeline.params import load_params
@@ -46,6 +47,7 @@ from pipeline.shards.foreign import index_of
 from pipeline.shards.read import ShardReader
 from pipeline.sources.folder.source import FolderSource
 from pipeline.verification.verify import verify
+from tests.support.attributes import CELEBA, CELEBA_VIEW, REGIONS
 from tests.support.celeba import write_celeba
 from tests.support.fuzz import damage_parquet, damaged, damaged_json, damaged_text
 from tests.support.networks import pictures
@@ -134,7 +136,12 @@ def formats(
     shutil.copy(shards / "train-000000.tar", tars / "train-0.tar")
     model = root / "model"
     model.mkdir()
-    save_model(FaceAttributes(Architecture("test_resnet", 64, width=8, depth=1)), model, {})
+    save_model(
+        FaceAttributes(Architecture("test_resnet", 64, width=8, depth=1), REGIONS),
+        model,
+        CELEBA,
+        {},
+    )
     onnx = Path(shutil.copytree(onnx_file.parent, root / "onnx")) / onnx_file.name
     package = Path(shutil.copytree(package, root / package.name))
     evaluation, stats, export = (root / name for name in ("evaluation", "stats", "export"))
@@ -167,7 +174,7 @@ def formats(
     def pack() -> None:
         target = ShardSettings(CropSettings(32), 50)
         both(
-            lambda: read_labels(raw),
+            lambda: read_labels(raw, CELEBA_VIEW)[0],
             lambda: find_duplicates(raw, engine="threads", workers=1),
             lambda: write_shards(raw, out / "shards", target, engine="threads", workers=1),
         )
@@ -204,7 +211,9 @@ def formats(
         "raw parquet, verified": Format(train, lambda: verify(raw, None, workers=1), None, 20),
         "source.json": Format(
             raw / "source.json",
-            lambda: both(lambda: verify(raw, None, workers=1), lambda: read_labels(raw)),
+            lambda: both(
+                lambda: verify(raw, None, workers=1), lambda: read_labels(raw, CELEBA_VIEW)[0]
+            ),
             damaged_json,
             20,
         ),

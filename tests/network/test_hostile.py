@@ -13,9 +13,11 @@ import torch
 from safetensors.torch import save_file
 
 from pipeline.errors import PipelineError
-from pipeline.network.model import Architecture, FaceAttributes, load_model, save_model
+from pipeline.network.model import Architecture, FaceAttributes
 from pipeline.network.pretrained import initialise
+from pipeline.network.saved import load_model, save_model
 from pipeline.params import load_params
+from tests.support.attributes import CELEBA, REGIONS
 from tests.support.project import write_params
 
 SMALL = Architecture("efficientformerv2_s0", 64, width=16)
@@ -24,7 +26,7 @@ SMALL = Architecture("efficientformerv2_s0", 64, width=16)
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("model")
-    save_model(FaceAttributes(SMALL), folder, {})
+    save_model(FaceAttributes(SMALL, REGIONS), folder, CELEBA, {})
     return folder
 
 
@@ -153,12 +155,12 @@ def test_weights_that_hold_nothing_ask_nobody(tmp_path, monkeypatch, names):
     save_file({name: torch.zeros(1) for name in names}, path)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *_, **__: pytest.fail("asked"))
     with pytest.raises(PipelineError, match=r"it holds none for a backbone|unknown"):
-        initialise(FaceAttributes(Architecture("test_resnet", 64, width=8)), str(path))
+        initialise(FaceAttributes(Architecture("test_resnet", 64, width=8), REGIONS), str(path))
 
 
 @pytest.mark.parametrize("shape", [(), (2, 0), (0,)])
 def test_tables_of_odd_shapes_are_a_sentence(tmp_path, shape):
-    model = FaceAttributes(SMALL)
+    model = FaceAttributes(SMALL, REGIONS)
     state = model.backbone.state_dict()
     [name, *_] = [name for name in state if name.endswith("attention_biases")]
     path = tmp_path / "weights.safetensors"
@@ -170,4 +172,4 @@ def test_tables_of_odd_shapes_are_a_sentence(tmp_path, shape):
 def test_a_pipe_for_weights_is_waited_for_by_nobody(tmp_path):
     os.mkfifo(tmp_path / "weights.safetensors")
     with pytest.raises(PipelineError, match=r"is a pipe"):
-        initialise(FaceAttributes(SMALL), str(tmp_path / "weights.safetensors"))
+        initialise(FaceAttributes(SMALL, REGIONS), str(tmp_path / "weights.safetensors"))

@@ -9,18 +9,10 @@ from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.layers import DropPath
 
 from pipeline.errors import PipelineError
-from pipeline.network.model import (
-    Architecture,
-    FaceAttributes,
-    InitialWeights,
-    InputDescription,
-    architecture_of,
-    load_model,
-    save_model,
-    to_float,
-)
+from pipeline.network.model import Architecture, FaceAttributes, architecture_of, to_float
+from pipeline.network.saved import InitialWeights, InputDescription, load_model, save_model
 from pipeline.params import Params, load_params
-from tests.support.attributes import MODEL_ORDER, REGIONS
+from tests.support.attributes import CELEBA, MODEL_ORDER, REGIONS
 from tests.support.project import ROOT
 
 SMALL = Architecture("efficientformerv2_s0", 64, width=16)
@@ -33,7 +25,7 @@ def rates_of_drop_path(model: FaceAttributes) -> set[float]:
 
 def test_the_reports_recipe_has_the_reports_parameters():
     params = load_params(ROOT / "recipes/report.yaml")
-    model = FaceAttributes(architecture_of(params, params.shards.size))
+    model = FaceAttributes(architecture_of(params, params.shards.size), REGIONS)
     counts = model.count_parameters()
     assert counts == {"total": 15_608_472, "backbone": 9_842_800, "heads": 5_765_672}
     assert len(model.state_dict()) == 914
@@ -41,13 +33,15 @@ def test_the_reports_recipe_has_the_reports_parameters():
 
 
 def test_the_official_s2_is_the_larger_one():
-    counts = FaceAttributes(Architecture("efficientformerv2_s2", 178)).count_parameters()
+    counts = FaceAttributes(Architecture("efficientformerv2_s2", 178), REGIONS).count_parameters()
     assert counts["backbone"] == 12_130_864 and counts["total"] == 17_896_536
 
 
 @pytest.mark.parametrize(("depth", "widths"), [(0, []), (1, [16]), (2, [16, 8]), (3, [16, 8, 4])])
 def test_heads_halve_their_width_layer_by_layer(depth, widths):
-    model = FaceAttributes(Architecture("resnet18", 64, width=16, depth=depth, dropout=0.1))
+    model = FaceAttributes(
+        Architecture("resnet18", 64, width=16, depth=depth, dropout=0.1), REGIONS
+    )
     for region, head in model.heads.items():
         linear = [layer for layer in head if isinstance(layer, torch.nn.Linear)]
         assert [layer.out_features for layer in linear] == [*widths, len(REGIONS[region])]
@@ -56,7 +50,7 @@ def test_heads_halve_their_width_layer_by_layer(depth, widths):
 
 
 def test_logits_are_the_heads_in_model_order():
-    model = FaceAttributes(SMALL).eval()
+    model = FaceAttributes(SMALL, REGIONS).eval()
     with torch.no_grad():
         for number, head in enumerate(model.heads.values()):
             head[-1].weight.zero_()
@@ -90,8 +84,8 @@ def test_an_unknown_tag_is_a_sentence():
 
 def test_normalisation_is_inside_and_adds_no_weights():
     torch.manual_seed(0)
-    plain = FaceAttributes(SMALL).eval()
-    inside = FaceAttributes(replace(SMALL, **IMAGENET)).eval()
+    plain = FaceAttributes(SMALL, REGIONS).eval()
+    inside = FaceAttributes(replace(SMALL, **IMAGENET), REGIONS).eval()
     inside.load_state_dict(plain.state_dict())
     images = torch.rand(3, 3, 64, 64)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in IMAGENET.values())
@@ -101,13 +95,13 @@ def test_normalisation_is_inside_and_adds_no_weights():
 
 
 def test_drop_path_grows_to_its_rate():
-    rates = rates_of_drop_path(FaceAttributes(replace(SMALL, drop_path=0.1)))
+    rates = rates_of_drop_path(FaceAttributes(replace(SMALL, drop_path=0.1), REGIONS))
     assert max(rates) == pytest.approx(0.1) and len(rates) > 5
 
 
 def test_a_frozen_backbone_stays_as_it_is_until_it_is_freed():
     torch.manual_seed(0)
-    model = FaceAttributes(SMALL)
+    model = FaceAttributes(SMALL, REGIONS)
     counts = model.count_parameters()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -134,16 +128,16 @@ def test_a_frozen_backbone_stays_as_it_is_until_it_is_freed():
 @pytest.mark.parametrize("name", ["mobilenetv3_small_050", "dla46x_c"])
 def test_heads_fit_whatever_comes_out_of_the_backbone(name):
     """Behind the pooling MobileNetV3 widens its features, and DLA has no stochastic depth."""
-    model = FaceAttributes(Architecture(name, 64, width=16)).eval()
+    model = FaceAttributes(Architecture(name, 64, width=16), REGIONS).eval()
     assert model(torch.rand(1, 3, 64, 64)).shape == (1, 40)
 
 
 def test_a_saved_network_computes_the_same(tmp_path):
     torch.manual_seed(0)
-    model = FaceAttributes(SMALL).train()
+    model = FaceAttributes(SMALL, REGIONS).train()
     images = torch.rand(4, 3, 64, 64)
     model(images)  # moves the batch norms
-    save_model(model, tmp_path, {"licence": "none"})
+    save_model(model, tmp_path, CELEBA, {"licence": "none"})
     model.eval()
     loaded, description = load_model(tmp_path)
     assert not loaded.training
@@ -157,9 +151,9 @@ def test_a_saved_network_computes_the_same(tmp_path):
 
 def test_model_json_holds_what_is_known_in_a_fixed_order(tmp_path):
     """DVC hashes it; what is not known is left out, and what is known to be nothing is null."""
-    model = FaceAttributes(SMALL)
+    model = FaceAttributes(SMALL, REGIONS)
     facts = {"versions": {"torch": "2"}, "weights": None, "licence": "CC0", "source": "synthetic"}
-    save_model(model, tmp_path, facts)
+    save_model(model, tmp_path, CELEBA, facts)
     written = json.loads((tmp_path / "model.json").read_text())
     assert list(written) == [
         "architecture", "attributes", "regions", "input", "parameters",
@@ -170,14 +164,14 @@ def test_model_json_holds_what_is_known_in_a_fixed_order(tmp_path):
     assert list(written["parameters"]) == ["total", "backbone", "heads"]
     assert written["weights"] is None
     weights = InitialWeights(source="a", sha256="b", licence=None)
-    save_model(model, tmp_path, {"weights": weights})
+    save_model(model, tmp_path, CELEBA, {"weights": weights})
     written = json.loads((tmp_path / "model.json").read_text())
     assert written["weights"] == {"source": "a", "sha256": "b", "licence": None}
     assert load_model(tmp_path)[1].weights == weights
 
 
 def test_a_description_may_lack_facts_and_hold_unknown_ones(tmp_path):
-    save_model(FaceAttributes(SMALL), tmp_path, {})
+    save_model(FaceAttributes(SMALL, REGIONS), tmp_path, CELEBA, {})
     path = tmp_path / "model.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"colour": "red"}))
     description = load_model(tmp_path)[1]
@@ -195,7 +189,7 @@ def test_a_description_may_lack_facts_and_hold_unknown_ones(tmp_path):
     ],
 )
 def test_a_damaged_description_is_a_sentence(tmp_path, changes, sentence):
-    save_model(FaceAttributes(SMALL), tmp_path, {})
+    save_model(FaceAttributes(SMALL, REGIONS), tmp_path, CELEBA, {})
     path = tmp_path / "model.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     with pytest.raises(PipelineError, match=rf"model\.json is damaged \({sentence}"):
@@ -207,12 +201,12 @@ def test_a_damaged_description_is_a_sentence(tmp_path, changes, sentence):
 
 def test_the_description_rebuilds_the_architecture(tmp_path):
     architecture = replace(SMALL, drop_path=0.05, **IMAGENET)
-    save_model(FaceAttributes(architecture), tmp_path, {})
+    save_model(FaceAttributes(architecture, REGIONS), tmp_path, CELEBA, {})
     assert load_model(tmp_path)[0].architecture == architecture
 
 
 def test_a_description_from_before_normalisation_still_loads(tmp_path):
-    save_model(FaceAttributes(SMALL), tmp_path, {})
+    save_model(FaceAttributes(SMALL, REGIONS), tmp_path, CELEBA, {})
     description = json.loads((tmp_path / "model.json").read_text())
     for key in ("drop_path", "mean", "std"):
         del description["architecture"][key]
@@ -221,9 +215,9 @@ def test_a_description_from_before_normalisation_still_loads(tmp_path):
 
 
 def test_saving_twice_gives_the_same_bytes(tmp_path):
-    model = FaceAttributes(SMALL)
+    model = FaceAttributes(SMALL, REGIONS)
     for folder in ("a", "b"):
-        save_model(model, tmp_path / folder, {})
+        save_model(model, tmp_path / folder, CELEBA, {})
     for name in ("model.safetensors", "model.json"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
@@ -240,15 +234,20 @@ def test_saving_twice_gives_the_same_bytes(tmp_path):
 )
 def test_a_backbone_that_cannot_be_built_is_a_sentence(architecture, sentence):
     with pytest.raises(PipelineError, match=sentence):
-        FaceAttributes(architecture)
+        FaceAttributes(architecture, REGIONS)
 
 
 def test_missing_and_foreign_files_are_sentences(tmp_path):
     with pytest.raises(PipelineError, match="run `pipeline train` first"):
         load_model(tmp_path)
-    save_model(FaceAttributes(SMALL), tmp_path, {})
+    save_model(FaceAttributes(SMALL, REGIONS), tmp_path, CELEBA, {})
     other = tmp_path / "other"
-    save_model(FaceAttributes(Architecture("efficientformerv2_s0", 64, width=32)), other, {})
+    save_model(
+        FaceAttributes(Architecture("efficientformerv2_s0", 64, width=32), REGIONS),
+        other,
+        CELEBA,
+        {},
+    )
     (tmp_path / "model.safetensors").write_bytes((other / "model.safetensors").read_bytes())
     with pytest.raises(PipelineError, match="does not fit its model"):
         load_model(tmp_path)

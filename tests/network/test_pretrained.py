@@ -16,8 +16,10 @@ from safetensors.torch import save, save_file
 from timm.layers import resample_abs_pos_embed
 
 from pipeline.errors import PipelineError
-from pipeline.network.model import Architecture, FaceAttributes, InitialWeights
+from pipeline.network.model import Architecture, FaceAttributes
 from pipeline.network.pretrained import initialise, resample_biases
+from pipeline.network.saved import InitialWeights
+from tests.support.attributes import REGIONS
 from tests.support.hub_server import Flip, HubServer, Refuse
 from tests.support.networks import SMALL, lively, pictures
 
@@ -55,7 +57,7 @@ def bilinear(table: np.ndarray, new: int) -> np.ndarray:
 
 
 def test_from_scratch_changes_nothing():
-    model = FaceAttributes(SMALL)
+    model = FaceAttributes(SMALL, REGIONS)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     assert initialise(model, None) is None
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
@@ -64,7 +66,7 @@ def test_from_scratch_changes_nothing():
 def test_a_file_fills_the_backbone_and_leaves_the_heads(tmp_path):
     path = saved(SMALL, tmp_path / "backbone.safetensors")
     torch.manual_seed(5)
-    model = FaceAttributes(SMALL).eval()
+    model = FaceAttributes(SMALL, REGIONS).eval()
     before, heads = features(model, images(64)), model.heads.state_dict()
     heads = {name: tensor.clone() for name, tensor in heads.items()}
     assert initialise(model, str(path)) == InitialWeights(
@@ -122,7 +124,7 @@ def test_at_another_size_a_bias_means_the_same_share_of_the_picture(tmp_path):
             table.copy_(fall(sides[name]).expand_as(table))
     path = tmp_path / "at_192.safetensors"
     save_file(state, path)
-    at_128 = FaceAttributes(replace(SMALL, image_size=128))
+    at_128 = FaceAttributes(replace(SMALL, image_size=128), REGIONS)
     initialise(at_128, str(path))
     found = at_128.backbone.state_dict()
     assert set(sides.values()) == {12, 6}
@@ -136,7 +138,7 @@ def test_weights_for_224_px_fit_178_px(tmp_path):
     official = timm.create_model("efficientformerv2_s0")  # 224 px, 1,000 classes
     path = tmp_path / "s0.safetensors"
     save_file(official.state_dict(), path)
-    model = FaceAttributes(Architecture("efficientformerv2_s0", 178, width=16))
+    model = FaceAttributes(Architecture("efficientformerv2_s0", 178, width=16), REGIONS)
     initialise(model, str(path))
     own, theirs = model.backbone.state_dict(), official.state_dict()
     tables = [name for name in own if own[name].shape != theirs[name].shape]
@@ -151,7 +153,9 @@ def test_any_other_timm_model_is_resampled_by_timm(tmp_path):
     official = timm.create_model("vit_tiny_patch16_224", **options)
     path = tmp_path / "vit.safetensors"
     save_file(official.state_dict(), path)
-    model = FaceAttributes(Architecture("vit_tiny_patch16_224", 96, width=16, options=options))
+    model = FaceAttributes(
+        Architecture("vit_tiny_patch16_224", 96, width=16, options=options), REGIONS
+    )
     initialise(model, str(path))
     expected = resample_abs_pos_embed(official.pos_embed, (6, 6))
     assert model.backbone.pos_embed.shape == (1, 37, 24)
@@ -175,7 +179,7 @@ def test_any_other_timm_model_is_resampled_by_timm(tmp_path):
 )
 def test_weights_of_another_network_are_counted(tmp_path, options, sentence):
     path = saved(SMALL, tmp_path / "small.safetensors")
-    other = FaceAttributes(replace(SMALL, options={**SMALL.options, **options}))
+    other = FaceAttributes(replace(SMALL, options={**SMALL.options, **options}), REGIONS)
     with pytest.raises(PipelineError, match=sentence) as raised:
         initialise(other, str(path))
     assert "The weights small.safetensors do not fit" in str(raised.value)
@@ -183,7 +187,7 @@ def test_weights_of_another_network_are_counted(tmp_path, options, sentence):
 
 
 def test_a_file_of_another_kind_is_a_sentence(tmp_path):
-    model = FaceAttributes(SMALL)
+    model = FaceAttributes(SMALL, REGIONS)
     pickle = tmp_path / "weights.pth"
     torch.save(model.backbone.state_dict(), pickle)
     half = saved(SMALL, tmp_path / "half.safetensors")
@@ -215,21 +219,21 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServe
 
 @pytest.mark.parametrize("name", ["efficientformerv2_s0", "efficientformerv2_s0.snap_dist_in1k"])
 def test_pretrained_weights_come_from_the_hub_once(server, name):
-    model = FaceAttributes(replace(SMALL, backbone=name))
+    model = FaceAttributes(replace(SMALL, backbone=name), REGIONS)
     assert initialise(model, "pretrained") == InitialWeights(
         source=REPO,
         sha256=hashlib.sha256(server.files["model.safetensors"]).hexdigest(),
         licence="apache-2.0",
     )
     assert torch.equal(features(model, images(64)), features(lively(SMALL), images(64)))
-    initialise(FaceAttributes(replace(SMALL, backbone=name)), "pretrained")
+    initialise(FaceAttributes(replace(SMALL, backbone=name), REGIONS), "pretrained")
     assert len(server.requests("store")) == 1
 
 
 def test_what_is_in_the_cache_needs_no_network(server, monkeypatch):
-    initialise(FaceAttributes(SMALL), "pretrained")
+    initialise(FaceAttributes(SMALL, REGIONS), "pretrained")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    initialise(FaceAttributes(SMALL), "pretrained")
+    initialise(FaceAttributes(SMALL, REGIONS), "pretrained")
 
 
 @pytest.mark.parametrize(
@@ -245,7 +249,7 @@ def test_what_is_in_the_cache_needs_no_network(server, monkeypatch):
 def test_weights_that_are_refused_are_a_sentence(server, mood, sentence):
     server.moods("resolve", [mood] * 3)
     with pytest.raises(PipelineError, match=sentence) as raised:
-        initialise(FaceAttributes(SMALL), "pretrained")
+        initialise(FaceAttributes(SMALL, REGIONS), "pretrained")
     said = str(raised.value)
     assert "backbone.name 'efficientformerv2_s0' cannot be fetched" in said and REPO in said
     assert "set backbone.weights to a safetensors file" in said and "\n" not in said
@@ -254,24 +258,24 @@ def test_weights_that_are_refused_are_a_sentence(server, mood, sentence):
 def test_without_a_network_it_says_so(server, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(PipelineError, match="not in the cache, and HF_HUB_OFFLINE forbids"):
-        initialise(FaceAttributes(SMALL), "pretrained")
+        initialise(FaceAttributes(SMALL, REGIONS), "pretrained")
 
 
 def test_a_file_changed_on_the_way_is_noticed_and_fetched_anew(server):
     server.moods("store", [Flip()])
     with pytest.raises(PipelineError, match="another content than the Hub's sha256"):
-        initialise(FaceAttributes(SMALL), "pretrained")
-    assert initialise(FaceAttributes(SMALL), "pretrained")
+        initialise(FaceAttributes(SMALL, REGIONS), "pretrained")
+    assert initialise(FaceAttributes(SMALL, REGIONS), "pretrained")
     assert len(server.requests("store")) == 2
 
 
 def test_the_wrong_file_on_the_hub_is_a_sentence(server):
     server.files["model.safetensors"] = b"<html>Please log in</html>"
     with pytest.raises(PipelineError, match=f"weights {REPO} are no safetensors file"):
-        initialise(FaceAttributes(SMALL), "pretrained")
+        initialise(FaceAttributes(SMALL, REGIONS), "pretrained")
 
 
 def test_a_model_without_weights_is_a_sentence(server):
-    model = FaceAttributes(Architecture("lcnet_035", 64, width=16))
+    model = FaceAttributes(Architecture("lcnet_035", 64, width=16), REGIONS)
     with pytest.raises(PipelineError, match="'lcnet_035' are not on the Hub; set"):
         initialise(model, "pretrained")

@@ -47,8 +47,10 @@ def test_the_hub_librarys_webdataset_reads_them(shards, tmp_path):
     assert len(loaded) == COUNTS["test"]
     assert loaded[0]["jpg"].size == (64, 64)
     with ShardReader(shards, "test") as reader:
-        assert [row["json"]["attributes"] for row in loaded] == reader.labels.astype(int).tolist()
-        assert [row["__key__"] for row in loaded] == reader.keys
+        assert [row["json"]["attributes"] for row in loaded] == reader.labels().values.astype(
+            int
+        ).tolist()
+        assert [row["__key__"] for row in loaded] == reader.read_keys()
 
 
 @pytest.fixture
@@ -101,7 +103,7 @@ def test_lossless_crops_are_the_pixels_themselves(raw, tmp_path, format):
     expected = raw_rows(raw)
     with ShardReader(tmp_path / "s", "valid") as reader:
         (batch,) = reader.batches([np.arange(len(reader))])
-        for image, key in zip(batch.images, reader.keys, strict=True):
+        for image, key in zip(batch.images, reader.read_keys(), strict=True):
             portrait = decode_portrait(expected[key]["image"]["bytes"])
             assert (image == square_crop(portrait, 96)).all()
 
@@ -127,7 +129,7 @@ def test_quarantine_leaves_bad_images_out_and_lists_them(raw, tmp_path):
     assert index.counts == {"train": 47, "valid": 16, "test": 19}
     assert json.loads((tmp_path / "s/index.json").read_text()) == index.model_dump()
     with ShardReader(tmp_path / "s", "train") as reader:
-        assert len(reader) == 47 and "000005" not in reader.keys
+        assert len(reader) == 47 and "000005" not in reader.read_keys()
         assert sum(len(b.rows) for b in reader.batches(cut(np.arange(47), 10))) == 47
 
 

@@ -27,10 +27,10 @@ def test_a_seed_mixes_the_rows_of_a_split_and_loses_none(raw, shards, tmp_path):
         assert sorted(orders["a"][first:last]) == plain[first:last]
     expected = raw_rows(raw)
     with ShardReader(tmp_path / "a", "train") as reader:
-        for key, labels in zip(reader.keys, reader.labels, strict=True):
+        for key, labels in zip(reader.read_keys(), reader.labels().values, strict=True):
             assert labels.tolist() == [expected[key][name] for name in CELEBA_ORDER]
         (batch,) = reader.batches([np.arange(3)])
-        crop = square_crop(decode_portrait(expected[reader.keys[0]]["image"]["bytes"]), 64)
+        crop = square_crop(decode_portrait(expected[reader.read_keys()[0]]["image"]["bytes"]), 64)
         assert np.abs(batch.images[0].astype(int) - crop).mean() < 6
 
 

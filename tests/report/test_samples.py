@@ -61,7 +61,7 @@ def keys(captions: list[str]) -> list[str]:
 
 def test_the_sheet_holds_those_and_all_those_that_were_asked_for(sheet, shards):
     with ShardReader(shards, "train") as reader:
-        labels = dict(zip(reader.keys(), reader.labels().values, strict=True))
+        labels = dict(zip(reader.read_keys(), reader.labels().values, strict=True))
     beard, smiling, male = (CELEBA_ORDER.index(n) for n in ("No_Beard", "Smiling", "Male"))
     asked = {key for key, has in labels.items() if has[beard] and has[smiling] and not has[male]}
     assert 0 < len(asked) < 24
@@ -101,7 +101,7 @@ def test_a_label_that_is_not_known_fits_neither(sheet, shards, tmp_path):
         labels = reader.labels()
         known = labels.known[:, CELEBA_ORDER.index("Smiling")]
         assert 0 < np.count_nonzero(known) < len(known)
-        told = {key for key, there in zip(reader.keys(), known, strict=True) if there}
+        told = {key for key, there in zip(reader.read_keys(), known, strict=True) if there}
     chosen = [
         choose_samples(folder, "train", CELEBA_VIEW, *asked, 100, np.random.default_rng(0))
         for asked in ((["Smiling"], []), ([], ["Smiling"]))
@@ -114,7 +114,7 @@ def test_a_label_that_is_not_known_fits_neither(sheet, shards, tmp_path):
 def test_pictures_are_the_crops_of_their_captions(sheet, shards):
     pictures, captions = sheet(count=5, split="valid")
     with ShardReader(shards, "valid") as reader:
-        rows = np.array([reader.keys().index(key) for key in keys(captions)])
+        rows = np.array([reader.read_keys().index(key) for key in keys(captions)])
         [batch] = reader.batches([rows])
     np.testing.assert_array_equal(np.stack(pictures), batch.images)
 

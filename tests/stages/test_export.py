@@ -11,9 +11,10 @@ import pytest
 
 from pipeline.export.deployed import run_model
 from pipeline.export.run_onnx import Network
-from pipeline.network.model import FaceAttributes, save_model
+from pipeline.network.model import FaceAttributes
+from pipeline.network.saved import save_model
 from pipeline.shards.read import ShardReader
-from tests.support.attributes import MODEL_ORDER, REGIONS
+from tests.support.attributes import CELEBA, MODEL_ORDER, REGIONS
 from tests.support.project import write_params
 
 pytest_plugins = "tests.support.packages"
@@ -31,7 +32,9 @@ LIMITS = {
 def inputs(pipeline, shards: Path, model: FaceAttributes) -> Path:
     """The folder `data` as it is before the export."""
     shutil.copytree(shards.parent, "data/synthetic")
-    save_model(model, Path("data/model"), {"licence": "For research.", "source": "synthetic"})
+    save_model(
+        model, Path("data/model"), CELEBA, {"licence": "For research.", "source": "synthetic"}
+    )
     Path("data/evaluation").mkdir()
     thresholds = {"fixed": 0.5, "chosen_for": "f1", "attributes": THRESHOLDS}
     Path("data/evaluation/thresholds.json").write_text(json.dumps(thresholds))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.network.model import save_model
-from tests.support.attributes import MODEL_ORDER
+from pipeline.network.saved import save_model
+from tests.support.attributes import CELEBA, MODEL_ORDER
 from tests.support.project import write_params
 
 pytest_plugins = "tests.support.packages"
@@ -19,7 +19,7 @@ RAW, SHARDS = Path("data/synthetic/raw"), Path("data/synthetic/shards")
 def stages(pipeline, shards, model):
     """The command line, where raw files, shards and a network are at hand."""
     shutil.copytree(shards.parent, "data/synthetic")
-    save_model(model, Path("data/model"), {"source": "synthetic"})
+    save_model(model, Path("data/model"), CELEBA, {"source": "synthetic"})
     Path("data/evaluation").mkdir()
     halves = dict.fromkeys(MODEL_ORDER, 0.5)
     for name in ("metrics", "thresholds"):

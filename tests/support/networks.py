@@ -8,6 +8,7 @@ from torch import nn
 
 from pipeline.export.card import About
 from pipeline.network.model import Architecture, FaceAttributes, to_float
+from tests.support.attributes import CELEBA, REGIONS
 
 # Small networks gain nothing from a second thread, and lose tenfold where others use the cores.
 torch.set_num_threads(1)
@@ -28,8 +29,8 @@ NORMALISED = replace(SMALL, mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225
 ABOUT = About(
     version="1.2",
     licence="Non-commercial research only.",
+    attributes=CELEBA,
     author="Someone",
-    description="Forty attributes.",
     thresholds=tuple(0.3 + i / 100 for i in range(40)),
     metrics={"accuracy": 0.909, "epochs": 3},
 )
@@ -52,7 +53,7 @@ def lively(architecture: Architecture, seed: int = 0) -> FaceAttributes:
     A fresh EfficientFormerV2 answers the same to everything: its layer scales are 1e-5.
     """
     torch.manual_seed(seed)
-    model = FaceAttributes(architecture)
+    model = FaceAttributes(architecture, REGIONS)
     for name, parameter in model.named_parameters():
         if name.endswith(".gamma"):
             parameter.uniform_(0.3, 0.7)

@@ -9,11 +9,12 @@ from pipeline.dataset.labels import Labels
 from pipeline.evaluation.metrics import sigmoid
 from pipeline.evaluation.predictions import Predictions, SplitPredictions
 from pipeline.params import Evaluate
-from tests.support.attributes import MODEL_ORDER
+from tests.support.attributes import CELEBA, CELEBA_ORDER, MODEL_ORDER
 
 
 def settings(**changes: object) -> Evaluate:
     values = {"split": "test", "batch_size": 64, "threshold": 0.5, "choose": "f1", "resamples": 50}
+    values["slices"] = ["Male", "Young"]
     return Evaluate.model_validate({**values, **changes})
 
 
@@ -24,7 +25,7 @@ def split_of(labels: np.ndarray, seed: int) -> SplitPredictions:
     logits[:, MODEL_ORDER.index("Bald")] = -5
     keys = [f"{i:06d}" for i in range(len(labels))]
     celeb_id = rng.integers(0, 1 + len(labels) // 8, len(labels))
-    return SplitPredictions(keys, celeb_id, labels, sigmoid(logits))
+    return SplitPredictions(MODEL_ORDER, keys, celeb_id, labels, None, sigmoid(logits))
 
 
 def found(images: int = 800) -> Predictions:
@@ -34,14 +35,16 @@ def found(images: int = 800) -> Predictions:
         split: split_of(rng.random((images, 40)) < rates, seed)
         for seed, split in enumerate(("test", "valid"))
     }
-    return Predictions("synthetic", "0" * 64, rates, splits)
+    return Predictions("synthetic", "0" * 64, CELEBA, rates, splits)
 
 
 def random_labels(seed: int = 0) -> dict[str, Labels]:
     rng = np.random.default_rng(seed)
     rates = rng.uniform(0.02, 0.9, 40)
     return {
-        split: Labels(rng.random((n, 40)) < rates, rng.integers(0, 30, n) + 100 * i)
+        split: Labels(
+            CELEBA_ORDER, rng.random((n, 40)) < rates, None, rng.integers(0, 30, n) + 100 * i
+        )
         for i, (split, n) in enumerate(zip(SPLITS, (900, 200, 300), strict=True))
     }
 

@@ -26,6 +26,7 @@ COUNTS = {"train": 48, "valid": 16, "test": 20}
 
 
 TINY = {
+    "attributes: pipeline/sets/celeba.yaml": "attributes: celeba",  # which is everywhere
     "train: 4000": f"train: {COUNTS['train']}",
     "valid: 500": f"valid: {COUNTS['valid']}",
     "test: 1000": f"test: {COUNTS['test']}",

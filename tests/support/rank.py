@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pipeline.errors import PipelineError
 from pipeline.training.loop import train
+from tests.support.attributes import CELEBA_VIEW
 from tests.support.training import QUICK, SMALL
 
 
@@ -34,7 +35,9 @@ def main() -> None:
 
     settings = QUICK.train.model_copy(update=changes)
     try:
-        trained = train(SMALL, options.shards, settings, QUICK.augment, on_step=on_step)
+        trained = train(
+            SMALL, CELEBA_VIEW, options.shards, settings, QUICK.augment, on_step=on_step
+        )
     except PipelineError as error:
         sys.exit(f"error: {error}")
     if trained is not None:

@@ -9,7 +9,7 @@ from pipeline.params import Train, load_params
 from pipeline.shards.read import ShardReader
 from pipeline.training import loop, processes
 from pipeline.training.state import TrainingState
-from tests.support.attributes import MODEL_ORDER
+from tests.support.attributes import CELEBA_VIEW, REGIONS
 from tests.support.project import ROOT
 
 SMALL = Architecture("efficientformerv2_s0", 64, width=32)
@@ -42,5 +42,7 @@ def state_of(shards: Path, **changes: object) -> TrainingState:
     """The small network before its first step on the training split."""
     chosen = settings(**changes)
     torch.manual_seed(chosen.seed)
-    with ShardReader(shards, "train", attributes=MODEL_ORDER) as samples:
-        return TrainingState(processes.start(chosen), FaceAttributes(SMALL), chosen, samples)
+    with ShardReader(shards, "train", CELEBA_VIEW) as samples:
+        return TrainingState(
+            processes.start(chosen), FaceAttributes(SMALL, REGIONS), chosen, samples
+        )

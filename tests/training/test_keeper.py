@@ -18,6 +18,7 @@ from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.keeper import Keeper
 from pipeline.training.losses import OnStep
 from pipeline.training.stopping import StopSignal
+from tests.support.attributes import CELEBA_VIEW
 from tests.support.project import ROOT, environment
 from tests.support.training import QUICK, SMALL, Died, settings, state_of
 
@@ -32,7 +33,7 @@ Run = Callable[..., loop.Trained]
 @pytest.fixture
 def train(shards) -> Run:
     def run(on_step: OnStep | None = None) -> loop.Trained:
-        return loop.train(SMALL, shards, RUN, QUICK.augment, on_step=on_step)
+        return loop.train(SMALL, CELEBA_VIEW, shards, RUN, QUICK.augment, on_step=on_step)
 
     return run
 
@@ -41,7 +42,7 @@ def train(shards) -> Run:
 def undisturbed(shards, tmp_path_factory) -> loop.Trained:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        return loop.train(SMALL, shards, RUN, QUICK.augment)
+        return loop.train(SMALL, CELEBA_VIEW, shards, RUN, QUICK.augment)
 
 
 def at(step: int, act: Callable[[], object]) -> OnStep:

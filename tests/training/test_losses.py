@@ -9,6 +9,7 @@ import torch
 from pipeline.errors import PipelineError
 from pipeline.training import loop
 from pipeline.training.losses import Losses
+from tests.support.attributes import CELEBA_VIEW
 from tests.support.training import QUICK, SMALL, settings
 
 
@@ -31,7 +32,13 @@ def test_steps_are_summed_by_their_samples_and_told_once_in_their_order():
 def test_on_step_is_called_with_every_step_and_its_loss(shards):
     told = []
     history = loop.train(
-        SMALL, shards, settings(epochs=2), QUICK.augment, None, lambda *step: told.append(step)
+        SMALL,
+        CELEBA_VIEW,
+        shards,
+        settings(epochs=2),
+        QUICK.augment,
+        None,
+        lambda *step: told.append(step),
     ).history
     assert [step for step, _ in told] == [1, 2, 3, 4, 5, 6]
     losses = np.array([loss for _, loss in told]).reshape(2, 3).mean(axis=1)
@@ -41,7 +48,7 @@ def test_on_step_is_called_with_every_step_and_its_loss(shards):
 def test_a_loss_that_is_not_finite_names_the_step_and_its_samples(shards):
     wild = settings(lr=1e30, checkpoint=2, epochs=2)
     with pytest.raises(PipelineError) as raised:
-        loop.train(SMALL, shards, wild, QUICK.augment)
+        loop.train(SMALL, CELEBA_VIEW, shards, wild, QUICK.augment)
     sentence = str(raised.value)
     assert "The loss is nan at step 2, in epoch 1; lower train.lr" in sentence
     keys = sentence.rpartition(": ")[2].rstrip(".").split(", ")

@@ -19,7 +19,7 @@ from pipeline.shards.read import ShardReader
 from pipeline.training import state as training_state
 from pipeline.training.augment import draw
 from pipeline.training.state import TrainingState, learning_rate, positive_weights
-from tests.support.attributes import MODEL_ORDER
+from tests.support.attributes import CELEBA_VIEW, REGIONS
 from tests.support.training import QUICK, SMALL, STILL, settings, state_of, train
 
 
@@ -29,9 +29,9 @@ def weights(trained) -> dict[str, torch.Tensor]:
 
 def test_a_frozen_backbone_stays_and_its_heads_move(shards):
     torch.manual_seed(QUICK.train.seed)
-    before = FaceAttributes(SMALL).state_dict()
-    frozen = weights(train(SMALL, shards, settings(frozen_epochs=1), STILL))
-    thawed = weights(train(SMALL, shards, settings(frozen_epochs=1, epochs=2), STILL))
+    before = FaceAttributes(SMALL, REGIONS).state_dict()
+    frozen = weights(train(SMALL, CELEBA_VIEW, shards, settings(frozen_epochs=1), STILL))
+    thawed = weights(train(SMALL, CELEBA_VIEW, shards, settings(frozen_epochs=1, epochs=2), STILL))
     for name, tensor in before.items():
         assert torch.equal(frozen[name], tensor) == name.startswith("backbone."), name
     moved = [
@@ -43,7 +43,7 @@ def test_a_frozen_backbone_stays_and_its_heads_move(shards):
 def test_accumulated_parts_make_the_same_step(shards):
     """Of a frozen backbone: batch norms see each part alone."""
     whole, parts = (
-        weights(train(SMALL, shards, settings(frozen_epochs=1, accumulate=n), STILL))
+        weights(train(SMALL, CELEBA_VIEW, shards, settings(frozen_epochs=1, accumulate=n), STILL))
         for n in (1, 5)
     )
     for name in whole:
@@ -60,9 +60,9 @@ def test_history_counts_the_answers_of_every_step(shards):
 
     options = {"batch_size": 20, "accumulate": 3, "epochs": 2, "label_smoothing": 0.1}
     with register_module_forward_hook(note):
-        history = train(SMALL, shards, settings(**options), QUICK.augment).history
-    with ShardReader(shards, "train", attributes=MODEL_ORDER) as samples:
-        labels = samples.labels
+        history = train(SMALL, CELEBA_VIEW, shards, settings(**options), QUICK.augment).history
+    with ShardReader(shards, "train", CELEBA_VIEW) as samples:
+        labels = samples.labels().values
     answers = (torch.cat(logits) >= 0).numpy()
     assert len(answers) == 2 * 48
     for epoch, given in enumerate(np.split(answers, 2)):
@@ -79,7 +79,7 @@ def test_gradients_are_clipped(shards):
 
     for clip in (0.0, 0.01):
         hook = register_optimizer_step_pre_hook(note)
-        train(SMALL, shards, settings(clip=clip), STILL)
+        train(SMALL, CELEBA_VIEW, shards, settings(clip=clip), STILL)
         hook.remove()
     assert min(norms[:3]) > 0.02
     assert max(norms[3:]) <= 0.01 * 1.001
@@ -91,8 +91,8 @@ def test_label_smoothing_and_positive_weights_are_in_the_loss(shards):
     logits = torch.from_numpy(random.normal(size=(7, 40)))
     labels = torch.from_numpy((random.random((7, 40)) < 0.3).astype(float))
     p, y = torch.sigmoid(logits), labels * 0.8 + 0.1
-    with ShardReader(shards, "train", attributes=MODEL_ORDER) as samples:
-        w = torch.from_numpy(positive_weights(samples.labels)).double()
+    with ShardReader(shards, "train", CELEBA_VIEW) as samples:
+        w = torch.from_numpy(positive_weights(samples.labels().values)).double()
     expected = -(w * y * p.log() + (1 - y) * (1 - p).log()).sum()
     assert state._loss(logits, labels).item() == pytest.approx(expected.item(), rel=1e-6)
     plain = state_of(shards)._loss(logits, labels)
@@ -100,15 +100,15 @@ def test_label_smoothing_and_positive_weights_are_in_the_loss(shards):
 
 
 def test_positive_weights_are_those_of_the_statistics(raw):
-    labels = {split: read_labels(raw)[split] for split in SPLITS}
+    labels = {split: read_labels(raw, CELEBA_VIEW)[0][split] for split in SPLITS}
     expected = [row["positive_weight"] or 1 for row in attribute_rows(labels)]
-    assert positive_weights(labels["train"].attributes) == pytest.approx(expected, rel=1e-6)
+    assert positive_weights(labels["train"].values) == pytest.approx(expected, rel=1e-6)
     assert positive_weights(np.ones((5, 40), bool)).tolist() == [1] * 40
 
 
 def test_the_average_of_the_weights_is_kept(shards):
     torch.manual_seed(QUICK.train.seed)
-    before = dict(FaceAttributes(SMALL).named_parameters())
+    before = dict(FaceAttributes(SMALL, REGIONS).named_parameters())
     name = "heads.neck.0.weight"
     seen = [before[name].detach()]
 
@@ -118,7 +118,7 @@ def test_the_average_of_the_weights_is_kept(shards):
 
     hook = register_optimizer_step_post_hook(note)
     try:
-        kept = weights(train(SMALL, shards, settings(ema=0.3, epochs=2), STILL))
+        kept = weights(train(SMALL, CELEBA_VIEW, shards, settings(ema=0.3, epochs=2), STILL))
     finally:
         hook.remove()
     assert len(seen) == 1 + 6
@@ -133,19 +133,21 @@ def test_the_average_of_the_weights_is_kept(shards):
 def test_the_best_epoch_is_kept_where_asked_for(shards, monkeypatch):
     """Valid is made to look worse in the second epoch of two."""
     constant = {"schedule": "constant", "lr": 1e-3}
-    first = weights(train(SMALL, shards, settings(**constant), STILL))
+    first = weights(train(SMALL, CELEBA_VIEW, shards, settings(**constant), STILL))
     true = training_state.predict_logits
     for keep, same in (("best", True), ("last", False)):
         epochs = iter((1.0, 100.0))
         with monkeypatch.context() as patch:
             patch.setattr(training_state, "predict_logits", lambda *a, e=epochs: true(*a) * next(e))
-            kept = weights(train(SMALL, shards, settings(epochs=2, keep=keep, **constant), STILL))
+            kept = weights(
+                train(SMALL, CELEBA_VIEW, shards, settings(epochs=2, keep=keep, **constant), STILL)
+            )
         assert all(torch.equal(kept[n], first[n]) for n in first) == same
 
 
 def test_mixed_precision_changes_the_loss_little(shards):
     plain, mixed = (
-        train(SMALL, shards, settings(precision=p), STILL).history[0]["train_loss"]
+        train(SMALL, CELEBA_VIEW, shards, settings(precision=p), STILL).history[0]["train_loss"]
         for p in (32, "bf16-mixed")
     )
     assert mixed != plain
@@ -162,7 +164,7 @@ def test_the_network_computes_in_the_layout_asked_for(shards, monkeypatch, chann
         return forward(self, images)
 
     monkeypatch.setattr(FaceAttributes, "forward", noted_forward)
-    train(SMALL, shards, settings(channels_last=channels_last), QUICK.augment)
+    train(SMALL, CELEBA_VIEW, shards, settings(channels_last=channels_last), QUICK.augment)
     training_images = [x for x in seen if len(x) == 16 and not x.is_inference()]
     assert len(training_images) == 3
     for images in training_images:
@@ -192,7 +194,7 @@ def test_what_is_written_down_at_any_step_is_all_of_the_state(shards):
     """Nothing has fetched a loss before; steps after `restore` are those that were made."""
     options = {"ema": 0.9, "epochs": 2}
     whole, halves = state_of(shards, **options), state_of(shards, **options)
-    with ShardReader(shards, "train", attributes=MODEL_ORDER) as samples:
+    with ShardReader(shards, "train", CELEBA_VIEW) as samples:
         make_steps(whole, samples, range(4))
         make_steps(halves, samples, range(2))
         snapshot = halves.dump()

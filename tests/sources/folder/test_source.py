@@ -12,7 +12,7 @@ from pipeline.dataset.raw import raw_files, read_labels
 from pipeline.dataset.raw_writer import write_raw
 from pipeline.errors import PipelineError
 from pipeline.sources.folder.source import FolderSource
-from tests.support.attributes import CELEBA_ORDER
+from tests.support.attributes import CELEBA_ORDER, CELEBA_VIEW
 from tests.support.project import (
     CELEBA_ANNOTATIONS,
     CELEBA_SAMPLE,
@@ -68,8 +68,8 @@ def test_every_layout_gives_the_same_rows(celeba, raw, tmp_path, layout):
 def test_the_labels_are_the_same_without_images(celeba, raw, tmp_path):
     shutil.rmtree(celeba / "Img")
     write_raw(FolderSource(celeba, with_images=False), tmp_path / "raw")
-    for split, labels in read_labels(tmp_path / "raw").items():
-        assert (labels.attributes == read_labels(raw)[split].attributes).all()
+    for split, labels in read_labels(tmp_path / "raw", CELEBA_VIEW)[0].items():
+        assert (labels.values == read_labels(raw, CELEBA_VIEW)[0][split].attributes).all()
 
 
 def test_a_relative_path_that_leads_nowhere_says_from_where(tmp_path, monkeypatch):
@@ -85,7 +85,8 @@ def test_labels_follow_the_file_name_not_the_line(celeba, raw):
     assert FolderSource(celeba).counts == COUNTS
     assert (FolderSource(celeba).labels()["test"].attributes).any()
     assert np.array_equal(
-        FolderSource(celeba).labels()["test"].celeb_id, read_labels(raw)["test"].celeb_id
+        FolderSource(celeba).labels()["test"].celeb_id,
+        read_labels(raw, CELEBA_VIEW)[0]["test"].celeb_id,
     )
 
 
@@ -176,7 +177,7 @@ def test_the_official_annotations_are_recognised_and_counted():
         facts = {row["attribute"]: row for row in csv.DictReader(file)}
     for i, name in enumerate(CELEBA_ORDER):
         for split in source.counts:
-            assert labels[split].attributes[:, i].sum() == int(facts[name][split])
+            assert labels[split].values[:, i].sum() == int(facts[name][split])
 
 
 @real_sample
@@ -210,7 +211,7 @@ def test_a_byte_order_mark_changes_nothing(celeba, name):
     marked = FolderSource(celeba)
     assert marked.counts == plain.counts
     for split, labels in marked.labels().items():
-        assert (labels.attributes == plain.labels()[split].attributes).all()
+        assert (labels.values == plain.labels()[split].attributes).all()
         assert (labels.celeb_id == plain.labels()[split].celeb_id).all()
     assert "not known" not in marked.found()
 
