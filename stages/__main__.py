@@ -21,6 +21,7 @@ from stages.stats import stats
 from stages.tools.card import card
 from stages.tools.compare import compare
 from stages.tools.demo import demo
+from stages.tools.init import init
 from stages.tools.predict import predict
 from stages.tools.profile import profile
 from stages.tools.recipe import recipe
@@ -39,7 +40,7 @@ app = typer.Typer(
 )
 for stage in (download, stats, shard, train, evaluate, export):
     app.command(rich_help_panel="Stages, in the order of `dvc repro`")(stage)
-for command in (card, compare, demo, predict, profile, recipe, report, samples, verify):
+for command in (card, compare, demo, init, predict, profile, recipe, report, samples, verify):
     app.command(rich_help_panel="Beside them")(command)
 
 SPINS = "1000"

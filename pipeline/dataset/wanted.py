@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import PipelineError
-from pipeline.params import Params
+from pipeline.params import Params, Part
 
 Changes = dict[str, tuple[Any, Any]]
 """Key of the params -> (the value that the data were made with, the value now)."""
@@ -39,6 +39,14 @@ def source_changes(
             return {
                 "sources.synthetic.attributes": (provenance.get("drawn", "all"), drawn or "all")
             }
+    elif name == "table":
+        made = provenance.get("params", {})
+    elif name == "union":
+        then, now = provenance.get("parts", {}), settings.sources.union.parts
+        parts = {part: said.get("source") for part, said in then.items()}
+        wanted_parts = {part: _source_of(section) for part, section in now.items()}
+        if parts != wanted_parts:
+            return {"sources.union.parts": (parts, wanted_parts)}
     elif name == "hub":
         made = {"repo": provenance.get("repo")}
         if re.fullmatch("[0-9a-f]{40}", settings.sources.hub.revision):  # a branch moves
@@ -49,6 +57,10 @@ def source_changes(
         for key, value in made.items()
         if value is not None and value != wanted[key]
     }
+
+
+def _source_of(part: Part) -> str:
+    return next(name for name, section in part if section is not None)
 
 
 def refuse(folder: Path, changes: Changes, commands: str) -> None:

@@ -1,0 +1,228 @@
+"""The rows of a table as the source needs them: paths, labels, splits, identities."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.attributes import MOST_ATTRIBUTES, check_names
+from pipeline.errors import PipelineError
+from pipeline.params import Table
+from pipeline.sources.table.file import TableFile
+from pipeline.sources.table.values import (
+    MOST_CLASSES,
+    OddValue,
+    attribute_name,
+    class_names,
+    clean,
+    hashed_splits,
+    identities,
+    label_codes,
+    labels_of,
+    split_codes,
+)
+
+LONGEST_PATH = 4096
+"""Bytes of the path of a picture."""
+
+_LEADS_OUT = r"^[/~]|^[A-Za-z]:|(^|/)\.\.(/|$)|[\x00\n\r]"
+"""Of a path that leaves the folder of the pictures, or is none."""
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """The N rows of a table, in its order."""
+
+    paths: pa.StringArray
+    """Of the pictures, relative to their folder, each once."""
+
+    names: tuple[str, ...]
+    """Of the A attributes: the columns of labels, then the classes of each column of classes."""
+
+    values: np.ndarray
+    """bool [N, A]; False where unknown."""
+
+    known: np.ndarray | None
+    """bool [N, A]; None where all are known."""
+
+    split: np.ndarray
+    """int8 [N], places in SPLITS."""
+
+    celeb_id: np.ndarray
+    """int64 [N]; -1 where unknown."""
+
+
+def read_table_rows(file: TableFile, settings: Table) -> TableRows:
+    """Read the columns that the params name.
+
+    Raises PipelineError naming row and column of a value that is none, and for paths that lead out
+    of their folder or come twice.
+    """
+    _check_columns(settings)
+    optional = [name for name in (settings.split, settings.identity) if name is not None]
+    wanted = [settings.image, *settings.labels, *settings.classes, *optional]
+    texts = [n for n in wanted if n not in settings.labels and n != settings.split]
+    parts: dict[str, list[pa.Array]] = {name: [] for name in texts}
+    codes: list[np.ndarray] = []
+    splits: list[np.ndarray] = []
+    first = 1
+    for batch in file.read(wanted):
+        labels = np.empty((len(batch), len(settings.labels)), np.int8)
+        for i, name in enumerate(settings.labels):
+            with _named(file, name, first, "a label is 1 or 0, 1 or -1, true or false, yes or no"):
+                labels[:, i] = label_codes(batch[name])
+        codes.append(labels)
+        if settings.split is not None:
+            with _named(file, settings.split, first, "a split is train, valid or test"):
+                splits.append(split_codes(batch[settings.split]))
+        for name in texts:
+            parts[name].append(clean(batch[name]))
+        first += len(batch)
+    paths = _paths(file, pa.chunked_array(parts[settings.image]))
+    names, values, known = _labels(file, settings, np.concatenate(codes))
+    for column in settings.classes:
+        more = _classes(file, column, pa.chunked_array(parts[column]))
+        names, values, known = [*names, *more[0]], [*values, *more[1]], [*known, *more[2]]
+    _check_attributes(file, names)
+    celeb_id, people = _people(file, settings, parts, len(paths))
+    told = np.column_stack(known)
+    return TableRows(
+        paths,
+        tuple(names),
+        np.column_stack(values),
+        None if told.all() else told,
+        np.concatenate(splits) if splits else _hashed(paths, people, settings),
+        celeb_id,
+    )
+
+
+def _check_columns(settings: Table) -> None:
+    if not settings.labels and not settings.classes:
+        raise PipelineError(
+            "sources.table names neither labels nor classes; `pipeline init TABLE` finds them."
+        )
+    used = [settings.image, settings.split, settings.identity, *settings.labels, *settings.classes]
+    told = [name for name in used if name is not None]
+    if doubled := [name for name in told if told.count(name) > 1]:
+        raise PipelineError(f"sources.table names the column {doubled[0]!r} twice; name it once.")
+
+
+class _named:
+    """Say which row and column of a table an odd value is of."""
+
+    def __init__(self, file: TableFile, column: str, first: int, rule: str) -> None:
+        self._where, self._first, self._rule = f"{file.path}", first, rule
+        self._column = column
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        if isinstance(error, OddValue):
+            value = "empty" if error.value in (None, "") else repr(error.value)[:60]
+            raise PipelineError(
+                f"{self._where}, row {self._first + error.row:,}: {self._column} is {value}, and"
+                f" {self._rule}; mend the table, or leave the column out of sources.table."
+            ) from None
+
+
+def _paths(file: TableFile, column: pa.ChunkedArray) -> pa.StringArray:
+    """The paths of the pictures, with / between folders. Raises PipelineError for what is none."""
+    paths = pc.replace_substring(column.combine_chunks(), "\\", "/")
+    paths = pc.replace_substring_regex(paths, r"^(\./)+", "")
+    for odd, why in (
+        (pc.fill_null(pc.equal(paths, ""), True), "has no path of a picture"),
+        (
+            pc.fill_null(pc.match_substring_regex(paths, _LEADS_OUT), False),
+            "leads out of its folder",
+        ),
+        (pc.fill_null(pc.greater(pc.binary_length(paths), LONGEST_PATH), False), "is too long"),
+    ):
+        if pc.any(odd).as_py():
+            row = int(np.flatnonzero(odd.to_numpy(zero_copy_only=False))[0])
+            shown = repr(paths[row].as_py())[:80]
+            raise PipelineError(
+                f"{file.path}, row {row + 1:,}: the path {shown} {why}; paths are relative to"
+                " sources.table.images, or else to the table."
+            )
+    counts = pc.value_counts(paths)
+    doubled = counts.filter(pc.greater(counts.field("counts"), 1))
+    if len(doubled):
+        raise PipelineError(
+            f"{file.path} has the picture {doubled[0]['values'].as_py()!r} in"
+            f" {doubled[0]['counts'].as_py()} rows, and {len(doubled) - 1:,} others twice or more;"
+            " give each a row."
+        )
+    return paths
+
+
+def _labels(
+    file: TableFile, settings: Table, codes: np.ndarray
+) -> tuple[list[str], list[np.ndarray], list[np.ndarray]]:
+    """Names, values and known of the columns of labels."""
+    values, known = [], []
+    for i, name in enumerate(settings.labels):
+        try:
+            value, told = labels_of(codes[:, i], settings.unknown)
+        except ValueError as error:
+            raise PipelineError(
+                f"{file.path}: {name} {error}; set sources.table.unknown to the one that says that"
+                " a label is not known."
+            ) from None
+        values.append(value)
+        known.append(told)
+    return [attribute_name(name) for name in settings.labels], values, known
+
+
+def _classes(
+    file: TableFile, column: str, texts: pa.ChunkedArray
+) -> tuple[list[str], list[np.ndarray], list[np.ndarray]]:
+    """Names, values and known of a column of classes: an attribute a class, by name."""
+    empty = pc.fill_null(pc.equal(texts, ""), True).to_numpy()
+    classes = sorted(set(pc.unique(texts).to_pylist()) - {None, ""})
+    if not 2 <= len(classes) <= MOST_CLASSES:
+        raise PipelineError(
+            f"{file.path}: {column} holds {len(classes):,} classes, and 2 to {MOST_CLASSES} are"
+            " possible; take it out of sources.table.classes."
+        )
+    names = class_names(column, classes)
+    values = [pc.fill_null(pc.equal(texts, value), False).to_numpy() for value in classes]
+    return list(names.values()), values, [~empty] * len(classes)
+
+
+def _check_attributes(file: TableFile, names: Sequence[str]) -> None:
+    if doubled := [name for name in names if names.count(name) > 1]:
+        raise PipelineError(
+            f"{file.path}: two columns would both be the attribute {doubled[0]}; rename one."
+        )
+    try:
+        check_names(names)
+        if len(names) > MOST_ATTRIBUTES:
+            raise ValueError(f"{len(names):,} attributes, of {MOST_ATTRIBUTES:,} at most")
+    except ValueError as error:
+        raise PipelineError(f"{file.path}: {error}.") from error
+
+
+def _people(
+    file: TableFile, settings: Table, parts: dict[str, list[pa.Array]], rows: int
+) -> tuple[np.ndarray, pa.ChunkedArray | None]:
+    """Who is shown, int64 [N], and the texts that say so."""
+    if settings.identity is None:
+        return np.full(rows, -1, np.int64), None
+    texts = pa.chunked_array(parts[settings.identity])
+    try:
+        return identities(texts), texts
+    except (pa.ArrowInvalid, ValueError) as error:
+        raise PipelineError(
+            f"{file.path}: {settings.identity} holds no identities ({error})."
+        ) from error
+
+
+def _hashed(paths: pa.StringArray, people: pa.ChunkedArray | None, settings: Table) -> np.ndarray:
+    """A split for each row, by a hash of the person, or of the path where nobody is named."""
+    names = paths if people is None else pc.coalesce(people.combine_chunks(), paths)
+    distinct = names.dictionary_encode()
+    drawn = hashed_splits(distinct.dictionary.to_pylist(), settings.splits, settings.seed)
+    return drawn[distinct.indices.to_numpy()]
