@@ -5,7 +5,8 @@ the 16 x 16 lowest frequencies of the grey picture at an eighth of its size (256
 the grey values around eyes, nose and mouth at that size. Two images are near duplicates where
 their layouts differ in few bits and their faces correlate. The faces of CelebA are aligned, so
 the customary 64 bits do not tell them apart; in 6,000 of its images the farthest pair that shows
-one photograph differs in 28 bits, the nearest that shows two in 47.
+one photograph differs in 28 bits, the nearest that shows two in 47. Pictures of any size are first
+scaled to the size of a portrait.
 
 Re-encoded, brightened, recoloured, reduced or slightly moved copies are found, mirrored ones not.
 """
@@ -24,8 +25,9 @@ import simplejpeg
 
 from pipeline import engines
 from pipeline.dataset.arrow import numbers
-from pipeline.dataset.crops import PORTRAIT, BadImage, decode_portrait
+from pipeline.dataset.crops import PORTRAIT, BadImage, decode_picture, decode_portrait
 from pipeline.dataset.raw import image_batches, open_parquet, raw_files
+from pipeline.dataset.raw_index import read_source
 from pipeline.errors import PipelineError
 from pipeline.progress import Progress
 
@@ -85,6 +87,8 @@ class _Task:
     split: str
     path: Path
     group: int
+    portraits: bool
+    """Whether images are aligned portraits of one size, and no others."""
 
 
 _PRINTS = np.dtype(
@@ -142,13 +146,13 @@ def find_duplicates(
 def _plan(raw: Path) -> tuple[list[_Task], int]:
     """The row groups of all splits, and their rows in all."""
     tasks: list[_Task] = []
-    rows = 0
+    rows, portraits = 0, read_source(raw).pictures == "portraits"
     for split, paths in raw_files(raw).items():
         for path in paths:
             with open_parquet(path) as file:
                 rows += file.metadata.num_rows
                 for group in range(file.metadata.num_row_groups):
-                    tasks.append(_Task(len(tasks), split, path, group))
+                    tasks.append(_Task(len(tasks), split, path, group, portraits))
     return tasks, rows
 
 
@@ -177,7 +181,8 @@ def _prints_of(batch: pa.RecordBatch, task: _Task) -> np.ndarray:
         data = value.as_py()
         prints["digest"][row] = hashlib.sha256(data).digest()
         with suppress(BadImage):
-            small[row] = _reduced(data, prints["image"][row])
+            reduced = _reduced if task.portraits else _scaled
+            small[row] = reduced(data, prints["image"][row])
             prints["decoded"][row] = True
     prints["layout"] = _layouts(small)
     prints["face"] = small[:, *_FACE].reshape(len(small), -1)
@@ -199,7 +204,22 @@ def _reduced(data: bytes, name: str) -> np.ndarray:
             return simplejpeg.decode_jpeg(data, "GRAY", min_height=height, min_width=width)[..., 0]
         except ValueError as error:
             raise BadImage(str(error)) from error
-    grey = cv2.cvtColor(decode_portrait(data, name), cv2.COLOR_RGB2GRAY)
+    return _blocks(cv2.cvtColor(decode_portrait(data, name), cv2.COLOR_RGB2GRAY))
+
+
+def _scaled(data: bytes, name: str) -> np.ndarray:
+    """Any picture in grey, scaled to a portrait's size, likewise. Raises BadImage."""
+    if data.startswith(b"\xff\xd8"):
+        with suppress(BadImage):  # so that a portrait among others has the print that it has alone
+            return _reduced(data, name)
+    image = decode_picture(data, name, max(PORTRAIT))
+    height, width = PORTRAIT
+    scaled = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return _blocks(cv2.cvtColor(scaled, cv2.COLOR_RGB2GRAY))
+
+
+def _blocks(grey: np.ndarray) -> np.ndarray:
+    """uint8 [218, 178], each 8 x 8 pixels their mean: uint8 [28, 23]."""
     margin = [(0, 8 * small - full) for small, full in zip(_SMALL, PORTRAIT, strict=True)]
     blocks = np.pad(grey, margin, "edge").reshape(_SMALL[0], 8, _SMALL[1], 8)
     return blocks.mean(axis=(1, 3)).round().astype(np.uint8)

@@ -31,6 +31,11 @@ def write_set(attributes: AttributeSet, path: Path) -> None:
         partial.write_text(text.getvalue(), encoding="utf-8")
 
 
+def _null(representer: Any, _: None) -> Any:
+    """As people write it: without, a round trip leaves the place empty."""
+    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
 def write_params(path: Path, found: Guess, table: Path, attributes: Path) -> None:
     """Edit a params file, whose comments stay: its source is the table now."""
     from ruamel.yaml import YAML
@@ -39,6 +44,7 @@ def write_params(path: Path, found: Guess, table: Path, attributes: Path) -> Non
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096
+    yaml.representer.add_representer(type(None), _null)
     values = yaml.load(path.read_text(encoding="utf-8"))
 
     def listed(items: list[str]) -> CommentedSeq:
