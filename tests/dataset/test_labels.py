@@ -2,30 +2,51 @@
 
 import numpy as np
 import pyarrow as pa
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.dataset.labels import label_columns, label_matrix
+from pipeline.dataset.labels import Labels, label_columns, label_matrix
 from pipeline.dataset.raw import IMAGE, image_bytes
-from pipeline.errors import PipelineError
 from tests.support.attributes import CELEBA_ORDER
 
 
-@given(st.integers(0, 40), st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=3))
-def test_labels_survive_any_slices_and_chunks(rows, slices):
-    matrix = np.random.default_rng(rows).random((rows, len(CELEBA_ORDER))) < 0.5
-    table = pa.table(dict(zip(CELEBA_ORDER, label_columns(matrix), strict=True)))
+@given(
+    st.integers(0, 40),
+    st.sampled_from([0.0, 0.3, 1.0]),
+    st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=3),
+)
+def test_labels_survive_any_slices_and_chunks(rows, unknown, slices):
+    generator = np.random.default_rng(rows)
+    matrix = generator.random((rows, len(CELEBA_ORDER))) < 0.5
+    told = generator.random(matrix.shape) >= unknown
+    table = pa.table(dict(zip(CELEBA_ORDER, label_columns(matrix, told), strict=True)))
     parts = [(first, first + length) for first, length in slices]
     cut = pa.concat_tables([table, *(table.slice(first, last - first) for first, last in parts)])
-    expected = np.concatenate([matrix, *(matrix[first:last] for first, last in parts)])
-    assert (label_matrix(cut) == expected).all()
+    expected, expected_known = (
+        np.concatenate([m, *(m[first:last] for first, last in parts)]) for m in (matrix, told)
+    )
+    values, known = label_matrix(cut, CELEBA_ORDER[::-1])
+    assert (values == (expected & expected_known)[:, ::-1]).all()
+    if expected_known.all():
+        assert known is None
+    else:
+        assert known is not None and (known == expected_known[:, ::-1]).all()
 
 
-def test_a_null_label_is_no_label():
-    columns = {name: pa.array([True, None]) for name in CELEBA_ORDER}
-    with pytest.raises(PipelineError, match="A label is null"):
-        label_matrix(pa.table(columns))
+def test_a_null_label_is_unknown_and_false():
+    table = pa.table({"a": [True, None, False], "b": [True, True, False]})
+    values, known = label_matrix(table, ["b", "a"])
+    assert values.tolist() == [[True, True], [True, False], [False, False]]
+    assert known is not None
+    assert known.tolist() == [[True, True], [True, False], [True, True]]
+    assert label_matrix(table, ["b"])[1] is None
+
+
+def test_counts_are_of_known_labels():
+    values = np.array([[True, False], [False, False]])
+    assert Labels(("a", "b"), values, None, np.zeros(2, np.int64)).counts().tolist() == [2, 2]
+    known = np.array([[True, False], [True, True]])
+    assert Labels(("a", "b"), values, known, np.zeros(2, np.int64)).counts().tolist() == [2, 1]
 
 
 @given(st.lists(st.binary(max_size=20), max_size=9), st.integers(0, 9), st.integers(0, 9))

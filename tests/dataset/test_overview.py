@@ -8,7 +8,7 @@ from pipeline.dataset.duplicates import Duplicates
 from pipeline.dataset.labels import Labels
 from pipeline.dataset.overview import overview
 from pipeline.dataset.statistics import attribute_rows, contradiction_rows, headline
-from tests.support.attributes import CELEBA_ORDER
+from tests.support.attributes import CELEBA, CELEBA_ORDER
 from tests.support.predicted import random_labels
 
 
@@ -17,8 +17,9 @@ def labels():
     return random_labels()
 
 
-def screen(labels, found=None) -> str:
-    return overview(headline(labels), attribute_rows(labels), contradiction_rows(labels), found)
+def screen(labels, found=None, **more) -> str:
+    rows, groups = attribute_rows(labels, CELEBA), contradiction_rows(labels, CELEBA)
+    return overview({**headline(labels), **more}, rows, groups, found)
 
 
 def test_what_is_wrong_is_named(labels):
@@ -41,7 +42,7 @@ def test_what_is_wrong_is_named(labels):
 
 @pytest.mark.parametrize("empty", SPLITS)
 def test_a_split_without_images_is_named_and_nothing_said_of_it(labels, empty):
-    labels[empty] = Labels(np.zeros((0, 40), bool), np.zeros(0, np.int64))
+    labels[empty] = Labels(CELEBA_ORDER, np.zeros((0, 40), bool), None, np.zeros(0, np.int64))
     text = screen(labels)
     assert f"\n  {empty} has no images: what needs them is left empty" in text
     assert "nan" not in text
@@ -64,3 +65,21 @@ def test_duplicates_are_counted_where_they_were_looked_for(labels):
         "  3 pairs of 1,400 images are equal or nearly so, 2 across splits;"
         " they are listed in duplicates.csv"
     )
+
+
+def test_unknown_labels_and_images_that_do_not_count_are_told(labels):
+    text = screen(labels)
+    assert "not known" not in text and "left out" not in text and "origins" not in text
+    known = np.ones_like(labels["train"].values)
+    known[:, 0] = known[:9, 1] = False
+    train = labels["train"]
+    labels["train"] = Labels(train.names, train.values & known, known, train.celeb_id)
+    text = screen(
+        labels,
+        left_out={"where": "not Male", "images": {"train": 3, "valid": 0, "test": 1_000}},
+        origins={"train": {"own": 500, "celeba": 400}},
+    )
+    assert "\nnot known   labels: 909 of 36,000 train, 0 of 8,000 valid, 0 of 12,000 test\n" in text
+    assert "\nleft out    3 train, 0 valid, 1,000 test by data.where: not Male\n" in text
+    assert "\norigins     train: 500 own, 400 celeba\n" in text
+    assert f"\n  {CELEBA_ORDER[0]} has no known label in train" in text

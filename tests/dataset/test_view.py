@@ -29,6 +29,10 @@ class Own:
     counts = {"train": 4, "valid": 0, "test": 0}  # noqa: RUF012
     schema = raw_schema(list(VALUES), ["origin", "size"])
     pictures = "any"
+    people = "own"
+
+    def check(self, raw) -> None:
+        pass
 
     def found(self) -> str:
         return "four images"

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.dataset.codec import CropSettings
+from pipeline.dataset.labels import label_names
 from pipeline.dataset.raw import raw_files
 from pipeline.files import sha256_of, write_json
 from pipeline.packing.plan import ShardSettings
@@ -41,7 +42,7 @@ def spoil(raw: Path, folder: Path, **spoiled: bytes) -> Path:
     return folder
 
 
-def with_source(folder: Path) -> Path:
+def with_source(folder: Path, pictures: str = "portraits") -> Path:
     """The folder of raw parquet files, with a source.json that names them."""
     files = {}
     for path in sorted(folder.glob("*.parquet")):
@@ -52,8 +53,8 @@ def with_source(folder: Path) -> Path:
     counts = {split: 0 for split in ("train", "valid", "test")}
     for name, record in files.items():
         counts[name.partition("-")[0]] += record["rows"]
-    write_json(
-        folder / "source.json",
-        {"source": "test", "licence": "none", "counts": counts, "images": 0, "files": files},
-    )
+    schema = pq.read_schema(next(folder.glob("*.parquet")))
+    written = {"counts": counts, "images": 0, "files": files}
+    written |= {"attributes": label_names(schema), "pictures": pictures}
+    write_json(folder / "source.json", {"source": "test", "licence": "none", **written})
     return folder
