@@ -17,8 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.attributes import load_set
 from pipeline.sources.synthetic.copula import celeba_prevalences
-from tests.support.attributes import CELEBA_ORDER
+
+NAMES = load_set("celeba").names
 
 SPLITS = {"train": 162_770, "valid": 19_867, "test": 19_962}
 
@@ -42,10 +44,10 @@ def run(command: list[str]) -> tuple[float, float, float]:
 def write_annotations(folder: Path) -> None:
     """The three files as published, with labels drawn one by one."""
     rng = np.random.default_rng(0)
-    attributes = [str(sum(SPLITS.values())), " ".join(CELEBA_ORDER) + " "]
+    attributes = [str(sum(SPLITS.values())), " ".join(NAMES) + " "]
     partition, identity = [], []
     for code, (split, count) in enumerate(SPLITS.items()):
-        drawn = rng.random((count, len(CELEBA_ORDER))) < celeba_prevalences(split)
+        drawn = rng.random((count, len(NAMES))) < celeba_prevalences(split)
         for positives in drawn.tolist():
             name = f"{len(partition) + 1:06d}.jpg"
             attributes.append(f"{name} {' '.join(' 1' if p else '-1' for p in positives).lstrip()}")

@@ -35,7 +35,6 @@ from pipeline.packing.pack import pack_shard, read_samples
 from pipeline.packing.plan import ShardSettings, ShardTask, plan_shards
 from pipeline.packing.write import write_shards
 from pipeline.shards.sample import unpack_labels
-from tests.support.attributes import CELEBA_ORDER
 
 CROP = CropSettings(178)
 SETTINGS = ShardSettings(CROP, samples=1000)
@@ -50,7 +49,7 @@ def rows(tasks: Tasks) -> Iterator[tuple[str, bytes, list[int]]]:
     """Key, image bytes and labels of all rows of the tasks."""
     for task in tasks:
         for sample in read_samples(task):
-            [labels] = unpack_labels([sample.labels], len(CELEBA_ORDER))
+            [labels] = unpack_labels([sample.labels], len(task.labels))
             yield sample.key, bytes(sample.image), labels.astype(int).tolist()
 
 

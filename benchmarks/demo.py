@@ -15,16 +15,16 @@ from pathlib import Path
 
 from pipeline.apps import site
 from pipeline.apps.server import SiteServer
+from pipeline.attributes import load_set
 from pipeline.export.card import About
 from pipeline.export.to_onnx import export_onnx
 from pipeline.files import write_json
 from pipeline.network.model import FaceAttributes, architecture_of
 from pipeline.params import load_params
 from tests.support import film
-from tests.support.attributes import REGIONS
 from tests.support.browser import CHROMIUM, chromium, visit
 
-ABOUT = About(version="0", licence="random weights")
+ABOUT = About(version="0", licence="random weights", attributes=load_set("celeba"))
 
 
 def main() -> None:
@@ -48,7 +48,8 @@ def main() -> None:
 def build(recipe: str, work: Path) -> dict[str, int]:
     """The site with a network of that recipe, its weights random; bytes by part."""
     settings = load_params(Path("recipes", f"{recipe}.yaml"))
-    model = FaceAttributes(architecture_of(settings, settings.shards.size), REGIONS)
+    architecture = architecture_of(settings, settings.shards.size)
+    model = FaceAttributes(architecture, ABOUT.attributes.regions)
     export_onnx(model, work / "model.onnx", ABOUT)
     write_json(work / "model.json", ABOUT.card(recipe, settings.shards.size, {}))
     return site.build(work / "model.onnx", work / "site")

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from annotations import run
 
+from pipeline.attributes import load_set
 from pipeline.evaluation import predictions
 from pipeline.evaluation.metrics import sigmoid
 from pipeline.evaluation.predictions import Predictions, SplitPredictions
@@ -25,7 +26,10 @@ import sys
 from pipeline.evaluation import evaluate, predictions
 from pipeline.params import Evaluate
 
-settings = Evaluate(split="test", batch_size=64, threshold=0.5, choose="accuracy", resamples=1000)
+settings = Evaluate(
+    split="test", batch_size=64, threshold=0.5, choose="accuracy", resamples=1000,
+    slices=["Male", "Young"],
+)
 file = Path(sys.argv[1])
 result = evaluate.evaluate(predictions.read(file), settings)
 evaluate.write(result, file.parent)
@@ -38,8 +42,11 @@ from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
 table = pq.read_table(sys.argv[1], filters=[("split", "==", "test")])
-for name in MODEL_ORDER:
-    truth, said = table[name].to_numpy(), table[f"{name}_probability"].to_numpy()
+for column in table.column_names:
+    name = column.removesuffix("_probability")
+    if name == column:
+        continue
+    truth, said = table[name].to_numpy(), table[column].to_numpy()
     answer = said >= 0.5
     metrics.accuracy_score(truth, answer)
     metrics.recall_score(truth, answer)
@@ -56,7 +63,7 @@ for name in MODEL_ORDER:
 
 def invent(images: int) -> Predictions:
     """Predictions of a network that is right nine times in ten."""
-    rng = np.random.default_rng(1)
+    rng, attributes = np.random.default_rng(1), load_set("celeba")
     rates = np.linspace(0.02, 0.6, 40)
     splits = {}
     for split in ("test", "valid"):
@@ -64,9 +71,10 @@ def invent(images: int) -> Predictions:
         logits = rng.normal(np.where(labels, 2, -3), 2).astype(np.float32)
         keys = [f"{i:06d}" for i in range(images)]
         splits[split] = SplitPredictions(
-            keys, rng.integers(0, 1000, images), labels, sigmoid(logits)
-        )
-    return Predictions("synthetic", "0" * 64, rates, splits)
+            attributes.model_order, keys, rng.integers(0, 1000, images), labels, None,
+            sigmoid(logits),
+        )  # fmt: skip
+    return Predictions("synthetic", "0" * 64, attributes, rates, splits)
 
 
 def main() -> None:

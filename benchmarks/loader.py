@@ -65,8 +65,9 @@ def with_our_codec(data: bytes) -> np.ndarray:
 def samples(shards: Path) -> Iterator[tuple[str, bytes, list[int]]]:
     """Key, image bytes and labels of the split train."""
     with ShardReader(shards, "train") as reader:
+        labels = reader.labels().values.astype(int)
         for row, key in enumerate(reader.read_keys()):
-            yield key, reader.encoded(row), reader.labels().values[row].astype(int).tolist()
+            yield key, reader.encoded(row), labels[row].tolist()
 
 
 def count(batches: Iterable[Any]) -> int:
@@ -96,7 +97,7 @@ def codec_alone(shards: Path, copy: Path, workers: int) -> Epoch:
 
 
 def ours(shards: Path, copy: Path, workers: int) -> Epoch:
-    reader = ShardReader(shards, "train", workers)
+    reader = ShardReader(shards, "train", threads=workers)
 
     def epoch() -> int:
         parts = cut(epoch_order(len(reader), 0, 0), BATCH)

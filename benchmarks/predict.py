@@ -25,6 +25,7 @@ import torch
 from PIL import Image
 
 from pipeline.apps.predictor import open_predictor, predict_files
+from pipeline.attributes import load_set
 from pipeline.engines import available_cpus
 from pipeline.export.card import About
 from pipeline.export.to_onnx import export_onnx
@@ -32,11 +33,10 @@ from pipeline.network.model import FaceAttributes, architecture_of
 from pipeline.network.saved import load_model
 from pipeline.params import load_params
 from pipeline.sources.synthetic.source import draw_row
-from tests.support.attributes import REGIONS
 
 
 def plain_loop(model: FaceAttributes, paths: list[Path], threads: int) -> np.ndarray:
-    """Probabilities [N, 40], one image at a time."""
+    """Probabilities [N, A], one image at a time."""
     torch.set_num_threads(threads)
     size = model.architecture.image_size
     answers = []
@@ -60,17 +60,20 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, available_cpus()}))
     options = parser.parse_args()
     if options.model:
-        model, _ = load_model(options.model)
+        model, description = load_model(options.model)
+        attributes = description.attribute_set()
     else:
         settings = load_params(options.params)
-        model = FaceAttributes(architecture_of(settings, settings.shards.size), REGIONS)
+        attributes = load_set("celeba")
+        architecture = architecture_of(settings, settings.shards.size)
+        model = FaceAttributes(architecture, attributes.regions)
         model.train().eval()
     with tempfile.TemporaryDirectory() as place:
         paths = [Path(place, f"{row:06d}.jpg") for row in range(options.images)]
         for row, path in enumerate(paths):
             path.write_bytes(draw_row(0, "test", row)[0])
         file = Path(place, "network.onnx")
-        export_onnx(model, file, About("benchmark", "none"))
+        export_onnx(model, file, About("benchmark", "none", attributes))
         predictor = open_predictor(file)
         runners: dict[str, Callable[[], np.ndarray]] = {
             "pipeline predict": lambda: np.stack(

@@ -21,8 +21,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pipeline.attributes import load_set
 from pipeline.dataset.codec import CropSettings
 from pipeline.dataset.raw_writer import write_raw
+from pipeline.dataset.view import View
 from pipeline.network.model import FaceAttributes, architecture_of
 from pipeline.packing.plan import ShardSettings
 from pipeline.packing.write import write_shards
@@ -33,7 +35,8 @@ from pipeline.sources.synthetic.source import SyntheticSource
 from pipeline.training import processes
 from pipeline.training.augment import draw
 from pipeline.training.state import TrainingState
-from tests.support.attributes import REGIONS
+
+VIEW = View(load_set("celeba"))
 
 
 def batches(reader: ShardReader, size: int, cached: bool) -> Iterator[Batch]:
@@ -63,7 +66,7 @@ class Way:
         for _ in range(steps):
             drawn = draw(self.params.augment, self.batch_size, self.rng)
             batch, rate = next(self.source), self.params.train.lr
-            self.state.make_step(batch, drawn, self.batch_size, rate)
+            self.state.make_step(batch, drawn, batch.labels.size, rate)
         self.state.losses.fetch(1)  # waits for the device
         return steps * self.batch_size / (time.perf_counter() - start)
 
@@ -72,7 +75,7 @@ def network(params: Params, settings: Train, reader: ShardReader) -> TrainingSta
     """The recipe's network, ready for its first step."""
     fabric = processes.start(settings)
     torch.manual_seed(0)
-    model = FaceAttributes(architecture_of(params, reader.size), REGIONS)
+    model = FaceAttributes(architecture_of(params, reader.size), VIEW.attributes.regions)
     state = TrainingState(fabric, model, settings, reader)
     state.begin_epoch()
     return state
@@ -105,7 +108,7 @@ def main() -> None:
             )
         rates: dict[str, list[float]] = {}
         memory: dict[str, float] = {}
-        with ShardReader(folder, "train") as reader:
+        with ShardReader(folder, "train", VIEW) as reader:
             for suffix, settings in computing.items():
                 if gpu:
                     torch.cuda.reset_peak_memory_stats()

@@ -93,7 +93,7 @@ def train(
             augmentation.model_dump(),
             origin.model_dump() if origin else None,
             index_of(shards, view.attributes.names).model_dump(),
-            view.attributes.regions,
+            list(view.attributes.regions.items()),  # in their order, which is the optimiser's
             view.where.text if view.where else None,
             torch.get_num_threads() if fabric.device.type == "cpu" else None,
         )

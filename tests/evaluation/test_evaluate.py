@@ -20,7 +20,7 @@ from pipeline.evaluation.summary import summary
 from pipeline.report.plots import draw_attribute_bars
 from pipeline.report.radar import draw_radar
 from pipeline.sources.folder.source import FolderSource
-from tests.support.attributes import CELEBA_ORDER, MODEL_ORDER, REGIONS
+from tests.support.attributes import CELEBA, CELEBA_ORDER, MODEL_ORDER, REGIONS
 from tests.support.predicted import found, settings, split_of, tied, tied_cases
 from tests.support.project import CELEBA_ANNOTATIONS, real_annotations
 
@@ -42,7 +42,7 @@ def test_the_majority_on_the_official_annotations():
     labels = FolderSource(CELEBA_ANNOTATIONS, with_images=False).labels()
     splits = {split: split_of(labels[split].values[:, TO_MODEL], 1) for split in ("test", "valid")}
     rates = prevalence(labels["train"].values)[TO_MODEL]
-    result = evaluate(Predictions("folder", "0" * 64, rates, splits), settings(resamples=0))
+    result = evaluate(Predictions("folder", "0" * 64, CELEBA, rates, splits), settings(resamples=0))
     rules = {row["rule"]: row for row in result.overall}
     assert [row["images"] for row in result.overall] == [19_962] * 4
     assert rules["train majority"]["accuracy"] == pytest.approx(0.799077, abs=5e-7)
@@ -156,10 +156,9 @@ def test_a_split_without_images_is_not_judged():
 
 
 def evaluation_of(labels: np.ndarray, probabilities: np.ndarray, train_rates: np.ndarray):
-    rows = SplitPredictions(
-        [str(i) for i in range(len(labels))], np.full(len(labels), -1), labels, probabilities
-    )
-    found = Predictions("synthetic", "0" * 64, train_rates, {"test": rows, "valid": rows})
+    keys, nobody = [str(i) for i in range(len(labels))], np.full(len(labels), -1)
+    rows = SplitPredictions(MODEL_ORDER, keys, nobody, labels, None, probabilities)
+    found = Predictions("synthetic", "0" * 64, CELEBA, train_rates, {"test": rows, "valid": rows})
     return evaluate(found, settings(choose="accuracy", resamples=20))
 
 

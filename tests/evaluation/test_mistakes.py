@@ -8,14 +8,14 @@ from pipeline.evaluation.mistakes import (
     contradictory_answers,
     mistake_rows,
 )
-from tests.support.attributes import MODEL_ORDER
+from tests.support.attributes import CELEBA, MODEL_ORDER
 
 
 def test_mistakes_are_the_surest_first_and_only_mistakes():
     rng = np.random.default_rng(1)
     labels, probabilities = rng.random((50, 40)) < 0.5, rng.random((50, 40))
     keys = [f"{i:06d}" for i in range(50)]
-    rows = mistake_rows(keys, labels, probabilities, probabilities >= 0.5)
+    rows = mistake_rows(MODEL_ORDER, keys, labels, None, probabilities, probabilities >= 0.5)
     assert len(rows) == MISTAKES and tuple(rows[0]) == MISTAKE_COLUMNS
     distances = [abs(row["probability"] - row["label"]) for row in rows]
     assert distances == sorted(distances, reverse=True) and distances[-1] > 0.5
@@ -23,7 +23,7 @@ def test_mistakes_are_the_surest_first_and_only_mistakes():
     row, i = rows[0], keys.index(rows[0]["key"])
     place = i, MODEL_ORDER.index(row["attribute"])
     assert (row["label"], row["probability"]) == (labels[place], probabilities[place])
-    assert mistake_rows(keys, labels, labels.astype(float), labels) == []
+    assert mistake_rows(MODEL_ORDER, keys, labels, None, labels.astype(float), labels) == []
 
 
 def test_contradictions_are_counted_in_labels_and_in_answers():
@@ -34,7 +34,7 @@ def test_contradictions_are_counted_in_labels_and_in_answers():
     answers[:3, [MODEL_ORDER.index("No_Beard"), MODEL_ORDER.index("Goatee")]] = True
     found = {
         row["at_most_one_of"]: (row["labels"], row["predictions"])
-        for row in contradictory_answers(labels, answers)
+        for row in contradictory_answers(CELEBA, labels, answers)
         if row["labels"] or row["predictions"]
     }
     assert found == {

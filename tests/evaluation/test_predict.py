@@ -42,7 +42,7 @@ def test_a_split_without_images_is_not_asked_about(raw: Path, tmp_path: Path):
         CELEBA,
         about,
     )
-    found = predict_splits(settings, tmp_path, shards)
+    found = predict_splits(settings, CELEBA_VIEW, tmp_path, shards)
     assert list(found.splits) == ["test"] and np.isnan(found.train_prevalence).all()
 
 
@@ -57,7 +57,7 @@ def test_the_judged_split_and_valid_are_asked_about(judged, asked, shards: Path,
         CELEBA,
         about,
     )
-    found = predict_splits(settings, tmp_path, shards)
+    found = predict_splits(settings, CELEBA_VIEW, tmp_path, shards)
     assert list(found.splits) == asked
     assert (found.source, found.model) == ("synthetic", sha256_of(tmp_path / "model.safetensors"))
     for split, rows in found.splits.items():

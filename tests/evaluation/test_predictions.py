@@ -11,7 +11,7 @@ import pytest
 from pipeline.errors import PipelineError
 from pipeline.evaluation import predictions
 from pipeline.evaluation.predictions import Predictions, SplitPredictions, read, write
-from tests.support.attributes import MODEL_ORDER
+from tests.support.attributes import CELEBA, MODEL_ORDER
 
 
 def split_of(images: int, seed: int, prefix: str) -> SplitPredictions:
@@ -21,13 +21,14 @@ def split_of(images: int, seed: int, prefix: str) -> SplitPredictions:
     celeb_id = rng.integers(1, 4, images)
     celeb_id[-1] = -1
     keys = [f"{prefix}{i}" for i in range(images)]
-    return SplitPredictions(keys, celeb_id, rng.random((images, 40)) < 0.5, probabilities)
+    labels = rng.random((images, 40)) < 0.5
+    return SplitPredictions(MODEL_ORDER, keys, celeb_id, labels, None, probabilities)
 
 
 @pytest.fixture
 def found() -> Predictions:
     splits = {"test": split_of(7, 1, "t"), "valid": split_of(3, 2, "v")}
-    return Predictions("synthetic", "ab" * 32, np.arange(40) / 39, splits)
+    return Predictions("synthetic", "ab" * 32, CELEBA, np.arange(40) / 39, splits)
 
 
 def test_what_is_written_is_read_to_the_last_bit(found, tmp_path):

@@ -21,7 +21,7 @@ from pipeline.evaluation.published import (
 )
 from pipeline.files import write_csv
 from pipeline.report.plots import draw_published
-from tests.support.attributes import MODEL_ORDER
+from tests.support.attributes import CELEBA, MODEL_ORDER
 
 
 def test_every_column_of_the_file_has_a_source() -> None:
@@ -34,13 +34,13 @@ def test_every_column_of_the_file_has_a_source() -> None:
 def test_means_equal_those_of_the_file() -> None:
     with _TABLE.open(newline="", encoding="utf-8") as file:
         printed = next(row for row in csv.DictReader(file) if row["attribute"] == MEAN)
-    means = beside_published(published_accuracy()[REPORT])[-1]
+    means = beside_published(published_accuracy()[REPORT], CELEBA)[-1]
     for method in SOURCES:
         assert means[method] == pytest.approx(float(printed[method]), abs=0.0005)
 
 
 def test_rows_are_in_model_order_and_end_with_the_means() -> None:
-    rows = beside_published({name: 90.0 for name in reversed(MODEL_ORDER)})
+    rows = beside_published({name: 90.0 for name in reversed(MODEL_ORDER)}, CELEBA)
     assert [row["attribute"] for row in rows] == [*MODEL_ORDER, MEAN]
     assert rows[0]["region"] == "whole_face"
 
@@ -48,7 +48,7 @@ def test_rows_are_in_model_order_and_end_with_the_means() -> None:
 @pytest.mark.parametrize("reference", [REPORT, TRANSFA])
 def test_difference_is_ours_less_the_reference(reference: str) -> None:
     ours = {name: value + 1.5 for name, value in published_accuracy()[reference].items()}
-    for row in beside_published(ours, reference):
+    for row in beside_published(ours, CELEBA, reference):
         assert row["difference"] == pytest.approx(1.5)
 
 
@@ -60,11 +60,11 @@ def test_a_known_cell() -> None:
 def test_wrong_questions_are_refused() -> None:
     fractions = {name: 0.9 for name in MODEL_ORDER}
     with pytest.raises(ValueError, match="per cent"):
-        beside_published(fractions)
+        beside_published(fractions, CELEBA)
     with pytest.raises(PipelineError, match="SwinFace 2023"):
-        beside_published(fractions, reference="SwinFace")
+        beside_published(fractions, CELEBA, "SwinFace")
     with pytest.raises(KeyError, match="Young"):
-        beside_published({name: 90.0 for name in MODEL_ORDER if name != "Young"})
+        beside_published({name: 90.0 for name in MODEL_ORDER if name != "Young"}, CELEBA)
 
 
 def ours_like(reference: str, lead: float) -> dict[str, float]:
@@ -74,7 +74,7 @@ def ours_like(reference: str, lead: float) -> dict[str, float]:
 
 
 def test_standings_count_who_is_better_on_what() -> None:
-    rows = standings(beside_published(ours_like(REPORT, 0.25)))
+    rows = standings(beside_published(ours_like(REPORT, 0.25), CELEBA))
     assert [row["mean"] for row in rows] == sorted((r["mean"] for r in rows), reverse=True)
     assert rows[0]["method"] == TRANSFA and rows[-1]["method"] == "LNets+ANet 2015"
     report = next(row for row in rows if row["method"] == REPORT)
@@ -83,7 +83,7 @@ def test_standings_count_who_is_better_on_what() -> None:
 
 
 def test_standings_are_those_of_the_csv(tmp_path: Path) -> None:
-    rows = beside_published(ours_like(TRANSFA, -0.5))
+    rows = beside_published(ours_like(TRANSFA, -0.5), CELEBA)
     write_csv(tmp_path / "published.csv", rows)
     with (tmp_path / "published.csv").open(newline="") as file:
         again = standings(list(csv.DictReader(file)))
@@ -109,7 +109,7 @@ def test_only_the_whole_test_split_of_celeba_compares(
 
 
 def test_the_picture_and_the_table_say_every_lead_and_the_warning(tmp_path: Path) -> None:
-    rows = beside_published(ours_like(REPORT, 0.25))
+    rows = beside_published(ours_like(REPORT, 0.25), CELEBA)
     warning = caveat("synthetic", "test", 24)
     draw_published(rows, warning, tmp_path / "p.svg")
     svg = ElementTree.parse(tmp_path / "p.svg")

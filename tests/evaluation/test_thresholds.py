@@ -21,7 +21,7 @@ SCORES = {"accuracy": sklearn.metrics.accuracy_score, "f1": sklearn.metrics.f1_s
 def test_no_other_threshold_does_better(seed, samples, score, fixed):
     rng = np.random.default_rng(seed)
     probabilities, labels = rng.integers(0, 9, (samples, 2)) / 8, rng.random((samples, 2)) < 0.4
-    chosen = choose_thresholds(probabilities, labels, fixed, score)
+    chosen = choose_thresholds(probabilities, labels, None, fixed, score)
     assert ((chosen > 0) & (chosen < 1)).all()
     for said, truth, threshold in zip(probabilities.T, labels.T, chosen, strict=True):
         if truth.all() or not truth.any():
@@ -36,7 +36,7 @@ def test_no_other_threshold_does_better(seed, samples, score, fixed):
 
 def one(probabilities: list[float], labels: list[int], fixed: float = 0.5) -> float:
     column = np.array(probabilities)[:, None], np.array(labels, bool)[:, None]
-    return float(choose_thresholds(*column, fixed, "accuracy")[0])
+    return float(choose_thresholds(*column, None, fixed, "accuracy")[0])
 
 
 def test_the_midpoint_between_neighbours():
@@ -61,7 +61,7 @@ def test_certain_answers_leave_the_threshold_inside():
 
 
 def test_the_file_names_every_attribute_in_model_order():
-    written = as_json(np.linspace(0.1, 0.9, 40), 0.5, "f1")
+    written = as_json(np.linspace(0.1, 0.9, 40), MODEL_ORDER, 0.5, "f1")
     assert written["fixed"] == 0.5 and written["chosen_for"] == "f1"
     assert list(written["attributes"]) == list(MODEL_ORDER)
     assert written["attributes"]["Wearing_Necktie"] == pytest.approx(0.9)

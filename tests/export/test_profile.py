@@ -35,14 +35,14 @@ def test_published_multiply_adds_of_the_references() -> None:
 
 
 def test_contenders_have_the_same_outputs() -> None:
-    names = list(profiling.contenders(TINY))
+    names = list(profiling.contenders(TINY, REGIONS))
     assert names == ["ours", "ours, larger", "ResNet-50", "Swin-T"]
 
 
 def test_the_command_writes_tables_and_a_picture(pipeline, monkeypatch) -> None:
     write_params(Path("params.yaml"))
     networks = {name: FaceAttributes(TINY, REGIONS).eval() for name in ("ours", "other")}
-    monkeypatch.setattr(profiling, "contenders", lambda architecture: networks)
+    monkeypatch.setattr(profiling, "contenders", lambda architecture, regions: networks)
     code, out, err = pipeline("profile", "--runs", "3")
     assert (code, err) == (0, "")
     with Path("data/profile/profile.csv").open(newline="") as file:

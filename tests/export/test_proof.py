@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pipeline.errors import PipelineError
 from pipeline.export.proof import measure_agreement, require_agreement, sample_images
 from pipeline.shards.read import ShardReader
+from tests.support.attributes import CELEBA_VIEW
 
 HALF = (0.5,) * 40
 
@@ -83,7 +84,7 @@ def test_two_swapped_attributes_are_caught() -> None:
 def test_images_are_spread_over_the_split(shards: Path) -> None:
     with ShardReader(shards, "test") as reader:
         [batch] = reader.batches([np.array([0, 10, 19])])
-    np.testing.assert_array_equal(sample_images(shards, "test", 3, 64), batch.images)
-    assert len(sample_images(shards, "test", 1000, 64)) == 20
+    np.testing.assert_array_equal(sample_images(shards, "test", CELEBA_VIEW, 3, 64), batch.images)
+    assert len(sample_images(shards, "test", CELEBA_VIEW, 1000, 64)) == 20
     with pytest.raises(PipelineError, match="have 64 px and the network takes 96"):
-        sample_images(shards, "test", 3, 96)
+        sample_images(shards, "test", CELEBA_VIEW, 3, 96)

@@ -14,6 +14,7 @@ from pipeline.export.deployed import run_model
 from pipeline.export.proof import measure_agreement, require_agreement
 from pipeline.export.run_coreml import Program
 from pipeline.network.model import FaceAttributes
+from tests.support.attributes import CELEBA
 from tests.support.networks import ABOUT, NORMALISED, lively, pictures
 
 pytest_plugins = "tests.support.packages"
@@ -131,7 +132,9 @@ def test_a_flipped_exponent_is_also_caught_by_comparing(
     content = bytearray(weights.read_bytes())
     content[first + 64 + 1] ^= 0x40  # the high byte of the first number after its header
     weights.write_bytes(content)
-    found = measure_agreement(reference, Program(spec, weights).run(IMAGES, half=True), HALF)
+    found = measure_agreement(
+        reference, Program(spec, weights, CELEBA).run(IMAGES, half=True), HALF
+    )
     with pytest.raises(PipelineError, match="agrees with PyTorch"):
         require_agreement(found, 0.999, "it", largest=0.05)
 
@@ -144,17 +147,17 @@ def test_a_damaged_header_is_caught(parts: tuple[Any, Path]) -> None:
         damaged[byte] ^= 0x10
         weights.write_bytes(damaged)
         with pytest.raises(PipelineError, match="do not go together"):
-            Program(spec, weights)
+            Program(spec, weights, CELEBA)
     weights.write_bytes(intact[:5000])
     with pytest.raises(PipelineError, match="do not go together"):
-        Program(spec, weights)
+        Program(spec, weights, CELEBA)
 
 
 def test_swapped_outputs_are_caught(parts: tuple[Any, Path], reference: np.ndarray) -> None:
     spec, weights = parts
     heads = step(spec, "concat").inputs["values"].arguments
     heads[0].name, heads[4].name = heads[4].name, heads[0].name  # both of nine attributes
-    found = measure_agreement(reference, Program(spec, weights).run(IMAGES), HALF)
+    found = measure_agreement(reference, Program(spec, weights, CELEBA).run(IMAGES), HALF)
     with pytest.raises(PipelineError, match="agrees with PyTorch"):
         require_agreement(found, 0.999, "it")
 
@@ -166,7 +169,7 @@ def test_swapped_names_are_caught(package: Path, tmp_path: Path) -> None:
     own = spec.description.metadata.userDefined
     own["attributes"] = own["attributes"].replace('"Male","Oval_Face"', '"Oval_Face","Male"')
     to_coreml.write_package(tmp_path / "x.mlpackage", spec, (package / "Data" / to_coreml.WEIGHTS))
-    with pytest.raises(PipelineError, match="another order"):
+    with pytest.raises(PipelineError, match="does not name its attributes by regions"):
         Program.load(tmp_path / "x.mlpackage")
 
 
@@ -181,7 +184,7 @@ def test_a_missing_sigmoid_is_caught(parts: tuple[Any, Path], reference: np.ndar
                     binding.name = logits
     steps(spec).remove(sigmoid)
     with pytest.raises(PipelineError, match="no probabilities"):
-        measure_agreement(reference, Program(spec, weights).run(IMAGES), HALF)
+        measure_agreement(reference, Program(spec, weights, CELEBA).run(IMAGES), HALF)
 
 
 def set_kind(spec: Any) -> None:
@@ -231,7 +234,7 @@ def test_what_is_not_known_is_named(
     spec, weights = parts
     tamper(spec)
     with pytest.raises(PipelineError, match=complaint):
-        Program(spec, weights).run(IMAGES[:2])
+        Program(spec, weights, CELEBA).run(IMAGES[:2])
 
 
 def test_images_of_another_size_are_refused(package: Path) -> None:

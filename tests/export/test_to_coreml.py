@@ -55,12 +55,14 @@ def test_the_metadata_says_what_the_numbers_mean(package: Path) -> None:
     assert metadata.versionString == "1.2"
     assert metadata.license == "Non-commercial research only."
     assert metadata.author == "Someone"
-    assert metadata.shortDescription == "Forty attributes."
+    assert metadata.shortDescription == ABOUT.description
+    assert ABOUT.description == "Probabilities of the 40 CelebA attributes of one face."
     own = metadata.userDefined
     assert json.loads(own["attributes"]) == list(MODEL_ORDER)
     assert list(json.loads(own["regions"])) == list(REGIONS)
     assert json.loads(own["thresholds"]) == list(ABOUT.thresholds)
     assert json.loads(own["metrics"]) == {"accuracy": 0.909, "epochs": 3}
+    assert "hidden" not in own, "as before there were hidden ones"
     assert not [key for key in own if "date" in key]
 
 

@@ -46,6 +46,7 @@ def test_it_is_one_file_with_its_card_and_nothing_of_this_machine(
     assert json.loads(network.metadata["metrics"]) == {"accuracy": 0.909, "epochs": 3}
     assert network.metadata["license"] == "Non-commercial research only."
     assert network.metadata["version"] == "1.2"
+    assert "hidden" not in network.metadata, "as before there were hidden ones"
     assert network.size == 64
 
 

@@ -157,7 +157,7 @@ def test_model_json_holds_what_is_known_in_a_fixed_order(tmp_path):
     written = json.loads((tmp_path / "model.json").read_text())
     assert list(written) == [
         "architecture", "attributes", "regions", "input", "parameters",
-        "source", "licence", "weights", "versions",
+        "source", "licence", "weights", "versions", "set",
     ]  # fmt: skip
     assert written["architecture"] == asdict(SMALL)
     assert written["input"] == {"size": 64, "channels": "RGB", "range": [0.0, 1.0]}
@@ -257,7 +257,7 @@ def test_missing_and_foreign_files_are_sentences(tmp_path):
     description = json.loads((tmp_path / "model.json").read_text())
     description["attributes"].reverse()
     (tmp_path / "model.json").write_text(json.dumps(description))
-    with pytest.raises(PipelineError, match="names other attributes"):
+    with pytest.raises(PipelineError, match="attributes, regions and set do not name the same"):
         load_model(tmp_path)
 
 

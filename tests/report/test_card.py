@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import DatasetCard
 
+from pipeline.dataset.raw_labels import read_labels
 from pipeline.dataset.statistics import attribute_rows, headline
-from pipeline.dataset.view import read_labels
 from pipeline.files import sha256_of
 from pipeline.report.card import write_card
 from pipeline.verification.verify import verify

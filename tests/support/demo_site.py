@@ -14,18 +14,19 @@ from pipeline.apps import site
 from pipeline.apps.predictor import open_predictor, predict_files
 from pipeline.apps.server import SiteServer
 from pipeline.errors import PipelineError
+from pipeline.export.card import About
 from pipeline.export.to_onnx import export_onnx
 from pipeline.files import write_json
 from tests.support import film
 from tests.support.networks import ABOUT, SMALL, lively
 
 
-def export_small(folder: Path) -> Path:
+def export_small(folder: Path, about: About = ABOUT) -> Path:
     """The ONNX file of a small network, its card beside it."""
-    export_onnx(lively(SMALL), folder / "FaceAttributes.onnx", ABOUT)
-    write_json(
-        folder / "FaceAttributes.json", ABOUT.card("FaceAttributes", SMALL.image_size, files={})
-    )
+    model = lively(SMALL, regions=about.attributes.regions)
+    export_onnx(model, folder / "FaceAttributes.onnx", about)
+    card = about.card("FaceAttributes", SMALL.image_size, files={})
+    write_json(folder / "FaceAttributes.json", card)
     return folder / "FaceAttributes.onnx"
 
 
@@ -70,5 +71,5 @@ def write_pictures(folder: Path) -> list[Path]:
 
 
 def python_says(model: Path, paths: Sequence[Path]) -> np.ndarray:
-    """What `pipeline predict` answers: float32 [N, 40]."""
+    """What `pipeline predict` answers: float32 [N, A]."""
     return np.stack([answer for _, answer in predict_files(open_predictor(model), paths)])

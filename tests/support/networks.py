@@ -1,5 +1,6 @@
 """A small network that behaves like a trained one, its card, and pictures to feed it."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ from torch import nn
 
 from pipeline.export.card import About
 from pipeline.network.model import Architecture, FaceAttributes, to_float
+from tests.support import attributes
 from tests.support.attributes import CELEBA, REGIONS
 
 # Small networks gain nothing from a second thread, and lose tenfold where others use the cores.
@@ -35,6 +37,9 @@ ABOUT = About(
     metrics={"accuracy": 0.909, "epochs": 3},
 )
 
+SMALL_ABOUT = replace(ABOUT, attributes=attributes.SMALL, thresholds=(0.4, 0.5, 0.6))
+"""The card of a network of the small set, whose Bald is hidden."""
+
 
 def pictures(count: int, size: int, seed: int = 0) -> np.ndarray:
     """uint8 [count, size, size, 3]: noise and smooth colour gradients by turns."""
@@ -47,13 +52,15 @@ def pictures(count: int, size: int, seed: int = 0) -> np.ndarray:
 
 
 @torch.no_grad()
-def lively(architecture: Architecture, seed: int = 0) -> FaceAttributes:
+def lively(
+    architecture: Architecture, seed: int = 0, regions: Mapping[str, Sequence[str]] = REGIONS
+) -> FaceAttributes:
     """A network, in eval mode, whose every layer matters and whose answers differ by picture.
 
     A fresh EfficientFormerV2 answers the same to everything: its layer scales are 1e-5.
     """
     torch.manual_seed(seed)
-    model = FaceAttributes(architecture, REGIONS)
+    model = FaceAttributes(architecture, regions)
     for name, parameter in model.named_parameters():
         if name.endswith(".gamma"):
             parameter.uniform_(0.3, 0.7)

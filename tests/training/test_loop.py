@@ -96,6 +96,11 @@ def test_a_last_batch_of_one_sample_joins_the_one_before(raw, tmp_path):
     small = replace(SMALL, image_size=32)
     with ShardReader(tmp_path, "train") as samples:
         size = len(samples) - 1
-    assert train(small, tmp_path, settings(batch_size=size), QUICK.augment).history[0]["step"] == 1
+    assert (
+        train(small, CELEBA_VIEW, tmp_path, settings(batch_size=size), QUICK.augment).history[0][
+            "step"
+        ]
+        == 1
+    )
     with pytest.raises(PipelineError, match=r"single sample .* raise train\.batch_size"):
-        train(small, tmp_path, settings(batch_size=1), QUICK.augment)
+        train(small, CELEBA_VIEW, tmp_path, settings(batch_size=1), QUICK.augment)

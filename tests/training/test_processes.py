@@ -16,8 +16,13 @@ from pipeline.training.processes import cut_shares
 from tests.support.project import ROOT, environment
 
 
-def test_two_processes_see_the_losses_of_one(shards, tmp_path):
-    """48 samples in batches of 10: the last batch is short, and so are the shares of it."""
+@pytest.mark.parametrize("labels", ["shards", "partly"])
+def test_two_processes_see_the_losses_of_one(request, tmp_path, labels):
+    """48 samples in batches of 10: the last batch is short, and so are the shares of it.
+
+    Partly known labels are unevenly shared: nothing is known of one share, and of one batch.
+    """
+    shards = request.getfixturevalue(labels)
     one, two = tmp_path / "one.json", tmp_path / "two.json"
     script = ["-m", "tests.support.rank", str(shards)]
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -81,10 +86,15 @@ def test_a_process_that_is_told_to_stop_stops_all_after_the_same_step(shards, tm
 def test_the_shares_of_all_processes_are_the_global_batch():
     order = np.random.default_rng(0).permutation(23)
     ranks = [SimpleNamespace(global_rank=rank, world_size=3) for rank in range(3)]
-    steps = list(zip(*(cut_shares(order, 7, fabric) for fabric in ranks), strict=True))
+
+    def known(rows: np.ndarray) -> int:
+        return int(rows.sum())
+
+    steps = list(zip(*(cut_shares(order, 7, known, fabric) for fabric in ranks), strict=True))
     batches = [order[:7], order[7:14], order[14:]]  # a rest of two joins the batch before
     for shares, batch in zip(steps, batches, strict=True):
         assert {share.size for share in shares} == {len(batch)}
+        assert {share.labels for share in shares} == {known(batch)}
         for share in shares:
             np.testing.assert_array_equal(share.rows, batch[share.places])
         np.testing.assert_array_equal(np.concatenate([share.rows for share in shares]), batch)

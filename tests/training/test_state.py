@@ -11,6 +11,7 @@ from torch.optim.optimizer import (
 )
 
 from pipeline.attributes import SPLITS
+from pipeline.dataset.labels import Labels
 from pipeline.dataset.raw_labels import read_labels
 from pipeline.dataset.statistics import attribute_rows
 from pipeline.network.model import FaceAttributes
@@ -19,7 +20,7 @@ from pipeline.shards.read import ShardReader
 from pipeline.training import state as training_state
 from pipeline.training.augment import draw
 from pipeline.training.state import TrainingState, learning_rate, positive_weights
-from tests.support.attributes import CELEBA_VIEW, REGIONS
+from tests.support.attributes import CELEBA, CELEBA_VIEW, REGIONS
 from tests.support.training import QUICK, SMALL, STILL, settings, state_of, train
 
 
@@ -92,18 +93,19 @@ def test_label_smoothing_and_positive_weights_are_in_the_loss(shards):
     labels = torch.from_numpy((random.random((7, 40)) < 0.3).astype(float))
     p, y = torch.sigmoid(logits), labels * 0.8 + 0.1
     with ShardReader(shards, "train", CELEBA_VIEW) as samples:
-        w = torch.from_numpy(positive_weights(samples.labels().values)).double()
+        w = torch.from_numpy(positive_weights(samples.labels())).double()
     expected = -(w * y * p.log() + (1 - y) * (1 - p).log()).sum()
-    assert state._loss(logits, labels).item() == pytest.approx(expected.item(), rel=1e-6)
-    plain = state_of(shards)._loss(logits, labels)
+    assert state._loss(logits, labels, None).item() == pytest.approx(expected.item(), rel=1e-6)
+    plain = state_of(shards)._loss(logits, labels, None)
     assert plain == binary_cross_entropy_with_logits(logits, labels, reduction="sum")
 
 
 def test_positive_weights_are_those_of_the_statistics(raw):
     labels = {split: read_labels(raw, CELEBA_VIEW)[0][split] for split in SPLITS}
-    expected = [row["positive_weight"] or 1 for row in attribute_rows(labels)]
-    assert positive_weights(labels["train"].values) == pytest.approx(expected, rel=1e-6)
-    assert positive_weights(np.ones((5, 40), bool)).tolist() == [1] * 40
+    expected = [row["positive_weight"] or 1 for row in attribute_rows(labels, CELEBA)]
+    assert positive_weights(labels["train"]) == pytest.approx(expected, rel=1e-6)
+    same = Labels(CELEBA.names, np.ones((5, 40), bool), None, np.arange(5))
+    assert positive_weights(same).tolist() == [1] * 40
 
 
 def test_the_average_of_the_weights_is_kept(shards):
@@ -187,7 +189,7 @@ def make_steps(state: TrainingState, samples: ShardReader, numbers: range) -> No
         rows = np.arange(8 * number, 8 * number + 8)
         drawn = draw(QUICK.augment, 8, np.random.default_rng(number))
         for batch in samples.batches([rows]):
-            state.make_step(batch, drawn, 8, 1e-3)
+            state.make_step(batch, drawn, batch.labels.size, 1e-3)
 
 
 def test_what_is_written_down_at_any_step_is_all_of_the_state(shards):
