@@ -21,15 +21,10 @@ from pydantic import (
 
 from pipeline.errors import PipelineError, one_line
 from pipeline.reading import LARGEST_YAML, parse_yaml, read_plain
-
-SPLITS: Final[tuple[str, ...]] = ("train", "valid", "test")
-"""In the order of CelebA's partition codes 0, 1, 2."""
+from pipeline.vocabulary import MOST_ATTRIBUTES
 
 SETS: Final = Path(__file__).parent / "sets"
 """Where the sets lie that come with the project."""
-
-MOST_ATTRIBUTES: Final = 1_000
-"""Of a set, and of the labels of a dataset."""
 
 RESERVED: Final = frozenset((
     "image", "celeb_id", "origin", "size", "split", "key", "shard", "offset", "length", "crc32",

@@ -31,11 +31,11 @@ def train(params: ParamsFile = PARAMS) -> None:
     shards, view = shard_folder(settings.data.source), open_view(settings)
     index = wanted_index(shards, settings)
     view.require(index.attributes, shards)
-    for warning in unlearnable(shards, view):
-        print(f"warning: {warning}.", file=sys.stderr)
     if missing := needs.lacking(needs.EXPORT):  # known better now than after the training
         told = f"`pipeline export` needs {needs.explain(missing)}"
         print(f"warning: not possible here after the training: {told}.", file=sys.stderr)
+    for warning in unlearnable(shards, view) if is_first() else ():
+        print(f"warning: {warning}.", file=sys.stderr)
     with sole_writer(MODEL) if is_first() else nullcontext():
         trained = train_network(
             architecture_of(settings, index.size),

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from pipeline.attributes import SPLITS
 from pipeline.dataset.codec import CropSettings
 from pipeline.dataset.raw_writer import write_raw
 from pipeline.packing.plan import ShardSettings
 from pipeline.packing.write import write_shards
 from pipeline.sources.synthetic.source import SyntheticSource
+from pipeline.vocabulary import SPLITS
 from stages.__main__ import main
 from tests.support.celeba import write_celeba
 from tests.support.project import COUNTS

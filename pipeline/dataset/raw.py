@@ -18,11 +18,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.attributes import MOST_ATTRIBUTES, SPLITS
 from pipeline.dataset.labels import label_names
 from pipeline.dataset.parquet import check_sizes, open_bounded, rows_at_once
 from pipeline.errors import PipelineError, one_line
 from pipeline.files import is_junk
+from pipeline.vocabulary import MOST_ATTRIBUTES, SPLITS
 
 ROWS_PER_FILE = 10_000
 ROWS_PER_GROUP = 1_000

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.attributes import SPLITS
 from pipeline.dataset.arrow import numbers
 from pipeline.dataset.labels import Labels, label_matrix
 from pipeline.dataset.raw import raw_files, read_columns
 from pipeline.dataset.raw_index import read_source
 from pipeline.dataset.view import View
+from pipeline.vocabulary import SPLITS
 
 
 def read_labels(folder: Path, view: View) -> tuple[dict[str, Labels], dict[str, int]]:

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.attributes import SPLITS, AttributeSet
+from pipeline.attributes import AttributeSet
 from pipeline.dataset.labels import Labels, known_counts
 from pipeline.tables import Row
+from pipeline.vocabulary import SPLITS
 
 Splits = Mapping[str, Labels]
 """The labels of every split of `SPLITS`, in dataset order."""

@@ -20,13 +20,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field, ValidationError
 
-from pipeline.attributes import SPLITS, AttributeSet
+from pipeline.attributes import AttributeSet
 from pipeline.dataset.arrow import numbers
 from pipeline.dataset.labels import label_columns, label_matrix
 from pipeline.dataset.parquet import open_bounded, read_table
 from pipeline.errors import PipelineError, one_line
 from pipeline.files import new_file
 from pipeline.records import Record, what_is_wrong
+from pipeline.vocabulary import SPLITS
 
 _METADATA = b"predictions"
 

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.attributes import MOST_ATTRIBUTES, AttributeSet, set_of_model
+from pipeline.attributes import AttributeSet, set_of_model
 from pipeline.errors import PipelineError, one_line
 from pipeline.files import sha256_of
 from pipeline.reading import parse_json, read_plain
+from pipeline.vocabulary import MOST_ATTRIBUTES
 
 if TYPE_CHECKING:
     from pipeline.network.saved import ModelDescription

@@ -9,18 +9,13 @@ from pydantic import Field, JsonValue, model_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
-from pipeline.attributes import (
-    MOST_ATTRIBUTES,
-    AttributeName,
-    AttributeSet,
-    RegionName,
-    set_of_model,
-)
+from pipeline.attributes import AttributeName, AttributeSet, RegionName, set_of_model
 from pipeline.errors import PipelineError, one_line
 from pipeline.files import new_file, write_json
 from pipeline.network.model import Architecture, FaceAttributes
 from pipeline.reading import check_plain
 from pipeline.records import Count, Record, read_record
+from pipeline.vocabulary import MOST_ATTRIBUTES
 
 
 class InputDescription(Record):

@@ -8,7 +8,6 @@ import numpy as np
 
 from pipeline.dataset.codec import CropSettings
 from pipeline.dataset.raw import open_parquet, raw_files
-from pipeline.dataset.raw_index import read_source
 
 OnError = Literal["fail", "quarantine"]
 
@@ -74,6 +73,8 @@ class ShardTask:
 
 def plan_shards(raw: Path, folder: Path, settings: ShardSettings) -> list[ShardTask]:
     """Cut each split into shards, from the parquet metadata alone."""
+    from pipeline.dataset.raw_index import read_source  # not in workers, which stay small
+
     tasks = []
     source = read_source(raw)
     content = tuple(source.attributes), tuple(source.extra), source.pictures == "portraits"

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.attributes import SPLITS
 from pipeline.report.figure import (
     BLUE,
     FAINT,
@@ -26,6 +25,7 @@ from pipeline.report.figure import (
     text_width,
 )
 from pipeline.tables import Rows, column, names, readable
+from pipeline.vocabulary import SPLITS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,17 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import PipelineError
-from pipeline.files import cache_folder, sha256_of
+from pipeline.files import sha256_of
 from pipeline.progress import Progress
 from pipeline.shards.foreign import is_foreign, read_foreign
 from pipeline.shards.index import Index, check_rows, read_index, read_tables
-from pipeline.shards.rows import FORM, Rows, map_rows, write_rows
+from pipeline.shards.rows import FORM, Rows, mapped_rows, write_rows
 
 LARGE: Final = 1_000_000
 """Samples of a split whose index takes so long to map that it is told."""
-
-_ODD = (pa.ArrowException, OSError, ValueError, KeyError)
-"""Of a file in the cache that is damaged, or not there."""
 
 
 def open_rows(folder: Path, split: str, listed: Sequence[str] = ()) -> tuple[Index, Rows]:
@@ -40,13 +37,12 @@ def open_rows(folder: Path, split: str, listed: Sequence[str] = ()) -> tuple[Ind
         raise PipelineError(f"{folder} holds no samples of the split {split!r}.")
     made_of = [FORM, sha256_of(folder / "index.parquet"), index.fingerprint(), split]
     name = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
-    path = cache_folder("indexes") / f"{name}.arrow"
-    try:
-        return index, map_rows(path)[0]
-    except _ODD:
+
+    def build(path: Path) -> None:
         tables = _of_split(folder, index, split)
         write_rows(path, tables, index.attributes, index.shards[split], index.size)
-    return index, map_rows(path)[0]
+
+    return index, mapped_rows(name, build)[0]
 
 
 def _of_split(folder: Path, index: Index, split: str) -> Iterator[pa.Table]:

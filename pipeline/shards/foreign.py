@@ -18,10 +18,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.attributes import SPLITS
 from pipeline.dataset.labels import label_names
 from pipeline.errors import PipelineError
-from pipeline.files import cache_folder, is_remote
+from pipeline.files import is_remote
 from pipeline.progress import Progress
 from pipeline.reading import BoundedFile
 from pipeline.shards.foreign_tar import (
@@ -34,8 +33,9 @@ from pipeline.shards.foreign_tar import (
     wrong,
 )
 from pipeline.shards.index import Index, read_index
-from pipeline.shards.rows import FORM, Rows, map_rows, write_rows
+from pipeline.shards.rows import FORM, Rows, mapped_rows, write_rows
 from pipeline.shards.tar import Shard
+from pipeline.vocabulary import SPLITS
 
 _SPELLINGS = {"valid": ("valid", "validation", "val")}
 
@@ -131,14 +131,13 @@ def read_foreign(folder: Path, split: str, listed: Sequence[str] = ()) -> tuple[
     facts = [(str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns) for path in tars]
     form = [FORM, list(Index.model_fields), list(listed)]  # another version has another cache
     fingerprint = hashlib.sha256(json.dumps([split, facts, form]).encode()).hexdigest()
-    cached = cache_folder("indexes") / f"{fingerprint}.arrow"
-    try:
-        rows, about = map_rows(cached)
-    except (pa.ArrowException, OSError, ValueError, KeyError):
+
+    def build(path: Path) -> None:
         index, table = _index(folder, tars, split, listed)
-        shards, said = index.shards[split], {"index": index.model_dump_json()}
-        write_rows(cached, [table], index.attributes, shards, index.size, said)
-        rows, about = map_rows(cached)
+        said = {"index": index.model_dump_json()}
+        write_rows(path, [table], index.attributes, index.shards[split], index.size, said)
+
+    rows, about = mapped_rows(fingerprint, build)
     return Index.model_validate_json(about[b"index"]), rows
 
 

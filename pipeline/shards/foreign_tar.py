@@ -17,13 +17,14 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image, UnidentifiedImageError
 
-from pipeline.attributes import MOST_ATTRIBUTES, check_names
+from pipeline.attributes import check_names
 from pipeline.dataset.codec import largest_crop, without_text
 from pipeline.errors import PipelineError, one_line
 from pipeline.files import is_junk
 from pipeline.reading import BoundedFile, parse_json
 from pipeline.shards.sample import Sample, index_rows, index_schema, pack_labels
 from pipeline.shards.tar import BLOCK
+from pipeline.vocabulary import MOST_ATTRIBUTES
 
 LARGEST_JSON: Final = 64 << 10
 """Bytes of a sample's JSON."""

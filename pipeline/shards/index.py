@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 import pyarrow as pa
 from pydantic import Field, JsonValue
 
-from pipeline.attributes import MOST_ATTRIBUTES, AttributeName
+from pipeline.attributes import AttributeName
 from pipeline.dataset import parquet
 from pipeline.dataset.codec import CropSettings
 from pipeline.dataset.parquet import open_bounded
@@ -20,6 +20,7 @@ from pipeline.errors import PipelineError, one_line
 from pipeline.records import Count, Record, Split, read_record
 from pipeline.shards.sample import EXTRA, NULLABLE, LeftOut, index_schema
 from pipeline.shards.tar import BLOCK, Shard
+from pipeline.vocabulary import MOST_ATTRIBUTES
 
 SMALLEST_SAMPLE: Final = 4 * BLOCK
 """Bytes that a sample takes of its tar: two headers, an image and a JSON file."""

@@ -5,23 +5,28 @@ process. So it is turned once into a file of plain columns, labels as bits, whic
 memory: all processes share its pages, and keys are read when asked for.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
+from filelock import FileLock
 
 from pipeline.dataset.arrow import bool_column, number_column, numbers
 from pipeline.dataset.codec import largest_crop
 from pipeline.dataset.labels import label_matrix
 from pipeline.errors import PipelineError
-from pipeline.files import new_file
+from pipeline.files import cache_folder, new_file
 from pipeline.shards.tar import Shard
 
 FORM: Final = 1
 """Changes whenever the columns of the file do, or what they mean."""
+
+_ODD: Final = (pa.ArrowException, OSError, ValueError, KeyError)
+"""Of a file in the cache that is damaged, or not there."""
 
 _UNKNOWN: Final = -1
 """Stands for an unknown identity or size."""
@@ -120,7 +125,9 @@ def write_rows(
     columns = {name: pa.concat_arrays([part[name] for part in parts]) for name in sorted(names)}
     if "origin" in columns:
         columns["origin"] = columns["origin"].dictionary_encode()
-    table = pa.table(columns, metadata={"labels": "\n".join(labels), **(about or {})})
+    metadata = {"labels": "\n".join(labels), **(about or {})}
+    schema = pa.schema([(name, column.type) for name, column in columns.items()], metadata)
+    table = pa.Table.from_arrays(list(columns.values()), schema=schema)  # table() imports pandas
     with (
         new_file(path) as partial,
         pa.OSFile(str(partial), "wb") as file,
@@ -128,6 +135,22 @@ def write_rows(
     ):
         for batch in table.to_batches():
             writer.write_batch(batch)
+
+
+def mapped_rows(name: str, build: Callable[[Path], None]) -> tuple[Rows, dict[bytes, bytes]]:
+    """The mapped file of a name in the user's cache, and its metadata.
+
+    Where it is not there or is damaged, `build` makes it at the path that it gets. Processes and
+    threads that want one file build it once.
+    """
+    path = cache_folder("indexes") / f"{name}.arrow"
+    with suppress(*_ODD):
+        return map_rows(path)
+    with FileLock(cache_folder("locks") / f"{name}.lock"):
+        with suppress(*_ODD):
+            return map_rows(path)
+        build(path)
+    return map_rows(path)
 
 
 def map_rows(path: Path) -> tuple[Rows, dict[bytes, bytes]]:

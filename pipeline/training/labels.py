@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.attributes import SPLITS
 from pipeline.dataset.view import View
 from pipeline.shards.read import split_labels
+from pipeline.vocabulary import SPLITS
 
 
 def unlearnable(shards: Path, view: View) -> Iterator[str]:

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from pipeline.attributes import SPLITS
 from pipeline.dataset.view import View
 from pipeline.errors import PipelineError
 from pipeline.network.model import Architecture, FaceAttributes
@@ -33,6 +32,7 @@ from pipeline.training.losses import OnStep
 from pipeline.training.state import Epoch, TrainingState, learning_rate
 from pipeline.training.stopping import StopSignal
 from pipeline.training.timing import Speed, TimedBatches
+from pipeline.vocabulary import SPLITS
 
 STEPS_BETWEEN_FETCHES = 10
 """Losses are fetched from the device every so many steps, because each fetch makes a GPU wait."""

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.support import film
 from tests.support.attributes import MODEL_ORDER, REGIONS
 from tests.support.browser import Seen, chromium, needs_chromium, visit
 from tests.support.demo_site import build, export_small, python_says, serving, write_pictures
+from tests.support.networks import SMALL_ABOUT
 
 pytestmark = needs_chromium
 
@@ -37,6 +39,16 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def url(model: Path) -> Iterator[str]:
     build(model, model.parent / "site")
     with serving(model.parent / "site") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def hiding(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The page of a network whose set hides an attribute, and of which all always hold."""
+    folder = tmp_path_factory.mktemp("hiding")
+    model = export_small(folder, replace(SMALL_ABOUT, thresholds=(0.0, 0.0, 0.0)))
+    build(model, folder / "site")
+    with serving(folder / "site") as address:
         yield address
 
 
@@ -295,6 +307,31 @@ def test_chosen_pictures_need_no_camera(blind: Any, url: str, model: Path, tmp_p
         assert seen.page.inner_text("#count") == "5"
         seen.page.keyboard.press("Escape")
         seen.until("document.getElementById('pictures').hidden")
+        assert (seen.elsewhere, seen.errors) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [("", ["Smiling", "Hat"]), ("?all", ["Smiling", "Hat", "Bald"]), ("?all=1&x", None)],
+)
+def test_hidden_attributes_are_shown_to_those_who_ask(
+    filmed: Any, hiding: str, tmp_path: Path, asked: str, expected: list[str] | None
+) -> None:
+    """Of a film and of pictures, by a network of which everything always holds."""
+    expected = expected or ["Smiling", "Hat", "Bald"]
+    [path, *_] = write_pictures(tmp_path / "pictures")
+    with visit(filmed, hiding + asked, *DESK, permissions=["camera"]) as seen:
+        seen.until("faceAttributes.last && document.querySelector('#pills li')")
+        assert pills(seen) == expected
+        assert len(seen.page.evaluate("Array.from(faceAttributes.last.probabilities)")) == 3
+        pill = seen.page.locator("#pills button").last
+        pill.click()
+        assert pill.inner_text().endswith(", head")
+        with seen.page.expect_file_chooser() as chooser:
+            seen.page.click("#choose")
+        chooser.value.set_files([path])
+        seen.until("document.querySelector('[data-probabilities]')")
+        assert pills(seen, f'[data-file="{path.name}"]') == expected
         assert (seen.elsewhere, seen.errors) == ([], [])
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +14,18 @@ import pytest
 from PIL import Image
 
 from pipeline.apps.photos import read_crop
-from pipeline.apps.predictor import open_predictor, predict_files, present
+from pipeline.apps.predictor import by_region, open_predictor, predict_files, present
 from pipeline.dataset.codec import BadImage
 from pipeline.errors import PipelineError
 from pipeline.export.deployed import run_model
 from pipeline.export.proof import measure_agreement, require_agreement
+from pipeline.export.to_coreml import export_coreml
 from pipeline.network.model import FaceAttributes
 from pipeline.network.saved import save_model
+from tests.support import attributes
 from tests.support.attributes import CELEBA, MODEL_ORDER
-from tests.support.networks import ABOUT, pictures
+from tests.support.demo_site import export_small
+from tests.support.networks import ABOUT, SMALL, SMALL_ABOUT, lively, pictures
 from tests.support.project import ROOT
 
 pytest_plugins = "tests.support.packages"
@@ -203,9 +207,67 @@ def test_probabilities_go_to_standard_output_and_through_pipes(
             capture_output=True, text=True, cwd=ROOT,
         )  # fmt: skip
         assert (done.returncode, done.stderr) == (0, ""), command
-        if "tmp" not in command.partition("--csv")[2]:
+        if str(tmp_path) not in command:
             assert "000000.jpg,0." in done.stdout
     for name in ("through.csv", "redirected.csv"):
         lines = (tmp_path / name).read_text().splitlines()
         assert lines[0].startswith("file,") and len(lines) == 2
     assert Path("/dev/stdout").is_symlink()
+
+
+EASY = replace(SMALL_ABOUT, thresholds=(0.0, 0.0, 0.0))
+"""The small set, of which everything always holds."""
+
+
+def test_every_form_knows_its_set(faces: Path, tmp_path: Path) -> None:
+    onnx_file = export_small(tmp_path, SMALL_ABOUT)
+    model = lively(SMALL, regions=attributes.SMALL.regions)
+    save_model(model, tmp_path / "model", attributes.SMALL, {})
+    package = tmp_path / "it.mlpackage"
+    export_coreml(model, package, SMALL_ABOUT)
+    paths = sorted(faces.iterdir())[:5]
+    expected = run_model(model, np.stack([read_crop(path, 64) for path in paths]))
+    for file, largest in ((onnx_file, 1e-5), (tmp_path / "model", 1e-5), (package, 0.03)):
+        predictor = open_predictor(file)
+        assert predictor.attributes.model_order == ("Smiling", "Hat", "Bald")
+        assert predictor.attributes.regions == attributes.SMALL.regions
+        assert predictor.attributes.hidden == ["Bald"]
+        found = np.stack([np.asarray(answer) for _, answer in predict_files(predictor, paths)])
+        assert np.abs(found - expected).max() < largest
+        limits = (0.5,) * 3 if file.name == "model" else SMALL_ABOUT.thresholds
+        assert tuple(predictor.thresholds) == limits
+
+
+def test_hidden_attributes_are_shown_to_those_who_ask(
+    pipeline, faces: Path, tmp_path: Path
+) -> None:
+    network, image = str(export_small(tmp_path, EASY)), str(faces / "000000.jpg")
+    command = ("predict", "--model", network, image)
+    [(_, answer)] = predict_files(open_predictor(Path(network)), [Path(image)])
+    smiling, hat, bald = (f"{p:.0%}" for p in answer)
+    code, out, err = pipeline(*command)
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        image, f"  {'mouth':16} Smiling {smiling}", f"  {'head':16} Hat {hat}"
+    ]  # fmt: skip
+    assert pipeline(*command, "--all")[1].splitlines() == [
+        image, f"  {'mouth':16} Smiling {smiling}", f"  {'head':16} Hat {hat}, Bald {bald}"
+    ]  # fmt: skip
+
+    for options, names in (((), ["Smiling", "Hat"]), (("--all",), ["Smiling", "Hat", "Bald"])):
+        code, out, err = pipeline(*command, *options, "--json", "--csv", "found.csv")
+        assert (code, err) == (0, "")
+        found = json.loads(out)
+        assert found["present"] == list(found["probabilities"]) == names
+        expected = dict(zip(("Smiling", "Hat", "Bald"), answer, strict=True))
+        for name, probability in found["probabilities"].items():
+            assert probability == pytest.approx(expected[name], abs=1e-6)
+        with Path("found.csv").open(newline="") as file:
+            [row] = csv.DictReader(file)
+        assert list(row) == ["file", *names]
+        assert {name: float(row[name]) for name in names} == found["probabilities"]
+
+
+def test_regions_of_which_nothing_is_shown_stay_as_lines() -> None:
+    lines = by_region(attributes.SMALL, ["Hat"], np.array([0.2, 0.75, 0.9]))
+    assert lines == [f"  {'mouth':16} -", f"  {'head':16} Hat 75%"]

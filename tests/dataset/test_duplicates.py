@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 import simplejpeg
 
-from pipeline.attributes import SPLITS
 from pipeline.dataset import duplicates
 from pipeline.dataset.crops import decode_portrait
 from pipeline.dataset.duplicates import FARTHEST, Duplicates, find_duplicates
 from pipeline.dataset.raw_writer import write_raw
 from pipeline.errors import PipelineError
 from pipeline.sources.folder.source import FolderSource
+from pipeline.vocabulary import SPLITS
 from tests.support.attributes import SCHEMA
 from tests.support.project import CELEBA_SAMPLE, real_sample
 from tests.support.shards import with_source

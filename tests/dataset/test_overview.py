@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from pipeline.attributes import SPLITS
 from pipeline.dataset.duplicates import Duplicates
 from pipeline.dataset.labels import Labels
 from pipeline.dataset.overview import overview
 from pipeline.dataset.statistics import attribute_rows, contradiction_rows, headline
+from pipeline.vocabulary import SPLITS
 from tests.support.attributes import CELEBA, CELEBA_ORDER
 from tests.support.predicted import random_labels
 

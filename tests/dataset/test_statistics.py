@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency
 
-from pipeline.attributes import SPLITS
 from pipeline.dataset import statistics
 from pipeline.dataset.labels import Labels
 from pipeline.sources.folder.source import FolderSource
+from pipeline.vocabulary import SPLITS
 from tests.support.attributes import CELEBA, CELEBA_ORDER, SMALL
 from tests.support.predicted import random_labels
 from tests.support.project import CELEBA_ANNOTATIONS, ROOT, real_annotations

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.attributes import MOST_ATTRIBUTES, set_of_model
+from pipeline.attributes import set_of_model
 from pipeline.errors import PipelineError
 from pipeline.evaluation.thresholds import as_json
 from pipeline.export.card import About, about_run, read_attributes, read_thresholds
+from pipeline.vocabulary import MOST_ATTRIBUTES
 from tests.support.attributes import CELEBA, MODEL_ORDER, REGIONS, SMALL
 from tests.support.networks import SMALL_ABOUT
 

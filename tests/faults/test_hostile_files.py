@@ -24,7 +24,6 @@ from PIL import Image
 from pipeline.apps.photos import read_crop
 from pipeline.apps.predictor import open_predictor, predict_files
 from pipeline.apps.site import read_card
-from pipeline.attributes import SPLITS
 from pipeline.dataset.codec import BadImage, CropSettings
 from pipeline.dataset.duplicates import find_duplicates
 from pipeline.dataset.raw_labels import read_labels
@@ -47,6 +46,7 @@ from pipeline.shards.foreign import index_of
 from pipeline.shards.read import ShardReader
 from pipeline.sources.folder.source import FolderSource
 from pipeline.verification.verify import verify
+from pipeline.vocabulary import SPLITS
 from tests.support.attributes import CELEBA, CELEBA_VIEW, REGIONS
 from tests.support.celeba import write_celeba
 from tests.support.fuzz import damage_parquet, damaged, damaged_json, damaged_text

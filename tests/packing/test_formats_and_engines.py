@@ -22,7 +22,7 @@ from pipeline.shards.order import cut
 from pipeline.shards.read import ShardReader
 from pipeline.shards.sample import sample_json
 from pipeline.verification.verify import verify
-from tests.support.attributes import CELEBA_ORDER
+from tests.support.attributes import CELEBA_ORDER, CELEBA_VIEW
 from tests.support.project import COUNTS
 from tests.support.shards import SETTINGS, hashes, raw_rows, spoil
 
@@ -85,14 +85,14 @@ def test_older_shards_with_null_for_an_unknown_identity_are_sound(
     folder, identities = half_known
     monkeypatch.setattr(
         "pipeline.packing.pack.sample_json",
-        lambda sample: sample_json(sample).replace(b'"celeb_id": -1', b'"celeb_id": null'),
+        lambda *told: sample_json(*told).replace(b'"celeb_id": -1', b'"celeb_id": null'),
     )
     shards = tmp_path / "shards"
     write_shards(folder, shards, SETTINGS, engine="threads")
     assert not verify(None, shards).faults
     for name in ("index.json", "index.parquet"):  # as tars that others made
         (shards / name).unlink()
-    with ShardReader(shards, "test") as reader:
+    with ShardReader(shards, "test", CELEBA_VIEW) as reader:
         assert reader.celeb_id.tolist() == [-1 if i is None else i for i in identities]
 
 

@@ -36,6 +36,7 @@ def test_a_seed_mixes_the_rows_of_a_split_and_loses_none(raw, shards, tmp_path):
 
 def test_shuffled_rows_are_spread_over_the_split():
     """Not within a shard or a row group alone: a shard draws from everywhere."""
-    task = ShardTask("train", 0, 0, 1000, (), (10_000, 6_000), replace(SETTINGS, shuffle=1), Path())
+    mixed = replace(SETTINGS, shuffle=1)
+    task = ShardTask("train", 0, 0, 1000, (), (10_000, 6_000), mixed, Path(), (), (), True)
     counts, _ = np.histogram(task.source_rows(), bins=16, range=(0, 16_000))
     assert counts.min() > 30 and len(set(task.source_rows().tolist())) == 1000

@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from pipeline.attributes import SPLITS
 from pipeline.report import plots
+from pipeline.vocabulary import SPLITS
 from tests.support.attributes import CELEBA_ORDER, MODEL_ORDER
 from tests.support.figures import evaluation, texts
 from tests.support.sets import evaluation_of

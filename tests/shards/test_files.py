@@ -48,7 +48,7 @@ def website(shards):
 
 
 def epoch(folder):
-    with ShardReader(folder, "train", 2) as reader:
+    with ShardReader(folder, "train", threads=2) as reader:
         return list(reader.batches(cut(epoch_order(len(reader), 0, 0), 8)))
 
 

@@ -13,12 +13,15 @@ import pyarrow.parquet as pq
 import pytest
 import simplejpeg
 
+from pipeline.attributes import set_of_model
 from pipeline.dataset.codec import BadImage, decode_crop
 from pipeline.dataset.raw_labels import read_labels
+from pipeline.dataset.view import View
+from pipeline.dataset.where import Where
 from pipeline.errors import PipelineError
 from pipeline.shards.order import cut, epoch_order
 from pipeline.shards.read import ShardReader, split_labels
-from tests.support.attributes import CELEBA_ORDER, CELEBA_VIEW
+from tests.support.attributes import CELEBA, CELEBA_ORDER, CELEBA_VIEW, SMALL
 from tests.support.project import ROOT
 
 
@@ -28,7 +31,7 @@ def test_an_epoch_holds_every_sample_once_with_its_pixels(shards, threads, batch
     for path in sorted(shards.glob("train-*.tar")):
         with tarfile.open(path) as tar:
             members |= {m.name: tar.extractfile(m).read() for m in tar.getmembers()}
-    with ShardReader(shards, "train", threads) as reader:
+    with ShardReader(shards, "train", threads=threads) as reader:
         seen = []
         for batch in reader.batches(cut(epoch_order(len(reader), 5, 0), batch_size)):
             assert batch.images.dtype == np.uint8 and batch.images.shape[1:] == (64, 64, 3)
@@ -73,7 +76,7 @@ def test_all_ranks_together_see_every_key_once(shards, split, world):
 
 @pytest.mark.parametrize("step", [0, 1, 4, 6])
 def test_an_epoch_goes_on_from_any_step(shards, step):
-    with ShardReader(shards, "train", 2) as reader:
+    with ShardReader(shards, "train", threads=2) as reader:
         parts = cut(epoch_order(len(reader), 5, 1), 8)
         whole = list(reader.batches(parts))
         rest = list(reader.batches(parts[step:]))
@@ -173,19 +176,61 @@ def test_a_reader_closes_its_files(shards):
 
 
 def test_leaving_an_epoch_early_ends_its_threads(shards):
-    with ShardReader(shards, "train", 2) as reader:
+    with ShardReader(shards, "train", threads=2) as reader:
         batches = reader.batches(cut(np.arange(len(reader)), 4))
         assert len(next(batches).rows) == 4
         batches.close()
 
 
-def test_labels_come_in_the_order_that_is_asked_for(shards):
-    asked = ("Young", "Bald", "5_o_Clock_Shadow")
+def test_labels_come_in_the_order_of_the_model(shards):
+    asked = set_of_model({"a": ["Young"], "b": ["Bald", "5_o_Clock_Shadow"]})
     with ShardReader(shards, "train") as all_of_them:
-        expected = {name: all_of_them.labels[:, CELEBA_ORDER.index(name)] for name in asked}
-    with ShardReader(shards, "train", attributes=asked) as reader:
+        values = all_of_them.labels().values
+        expected = {name: values[:, CELEBA_ORDER.index(name)] for name in asked.model_order}
+    with ShardReader(shards, "train", View(asked)) as reader:
+        assert reader.names == ("Young", "Bald", "5_o_Clock_Shadow")
         [batch] = reader.batches([np.array([5, 3])])
-        for column, name in enumerate(asked):
+        for column, name in enumerate(reader.names):
             assert (reader.labels().values[:, column] == expected[name]).all()
             assert (batch.labels[:, column] == expected[name][[5, 3]]).all()
-    assert (split_labels(shards, "train", asked) == np.stack([*expected.values()], axis=1)).all()
+    found = split_labels(shards, "train", View(asked))
+    assert (found.values == np.stack([*expected.values()], axis=1)).all() and found.known is None
+
+
+def test_a_label_that_the_shards_lack_is_named(shards):
+    with pytest.raises(PipelineError, match=r"The attribute set Small has Hat, and .*shards has"):
+        ShardReader(shards, "train", View(SMALL))
+
+
+def test_a_view_keeps_the_rows_that_its_expression_holds_for(shards):
+    with ShardReader(shards, "train", CELEBA_VIEW) as whole:
+        male = whole.labels().values[:, whole.names.index("Male")]
+        kept = np.flatnonzero(~male & (whole.celeb_id > 10))
+        assert 3 < len(kept) < len(whole)
+        with ShardReader(
+            shards, "train", View(CELEBA, Where("not Male and celeb_id > 10"))
+        ) as reader:
+            assert len(reader) == len(kept)
+            assert reader.read_keys() == [whole.read_keys()[row] for row in kept]
+            assert reader.key(2) == whole.key(kept[2])
+            assert (reader.celeb_id == whole.celeb_id[kept]).all()
+            assert (reader.labels().values == whole.labels().values[kept]).all()
+            assert reader.known_labels(np.arange(3)) == 120
+            [batch] = reader.batches([np.array([2, 0])])
+            [same] = whole.batches([kept[[2, 0]]])
+            assert batch.rows.tolist() == [2, 0]
+            assert (batch.images == same.images).all() and (batch.labels == same.labels).all()
+            assert reader.encoded(2) == whole.encoded(kept[2])
+    found = split_labels(shards, "train", View(CELEBA, Where("not Male and celeb_id > 10")))
+    assert len(found) == len(kept) and (found.celeb_id > 10).all()
+
+
+def test_a_view_that_keeps_nothing_is_a_sentence(shards):
+    nothing = View(CELEBA, Where("split != 'train'"))
+    with pytest.raises(PipelineError, match=r"no samples of train that data\.where keeps"):
+        ShardReader(shards, "train", nothing)
+    assert len(split_labels(shards, "train", nothing)) == 0
+    with ShardReader(shards, "test", nothing) as reader:
+        assert len(reader) == 20
+    with pytest.raises(PipelineError, match=r"data\.where names size"):
+        ShardReader(shards, "train", View(CELEBA, Where("size > 3")))

@@ -30,18 +30,20 @@ def test_bits_are_read_back(rows, labels, seed):
 
 
 def test_json_has_the_labels_in_order_and_null_where_unknown():
-    whole = json.loads(sample_json(sample(1)))
+    whole = json.loads(sample_json(sample(1), 40))
     assert whole == {"attributes": LABELS[1].tolist(), "celeb_id": 7, "path": "k1.jpg"}
-    partly = json.loads(sample_json(sample(2, KNOWN, celeb_id=None)))
+    partly = json.loads(sample_json(sample(2, KNOWN, celeb_id=None), 40))
     pairs = zip(LABELS[2].tolist(), KNOWN[2].tolist(), strict=True)
     assert partly["attributes"] == [int(v) if k else None for v, k in pairs]
     assert partly["celeb_id"] == -1, "an integer, whoever reads it"
     odd = sample(0)._replace(path='a"}/b\\.jpg')
-    assert json.loads(sample_json(odd))["path"] == odd.path
+    assert json.loads(sample_json(odd, 40))["path"] == odd.path
 
 
 def test_the_index_has_null_where_a_label_or_an_identity_is_unknown():
-    rows = index_rows("train", "train-000000.tar", [sample(0), sample(1, KNOWN, None)])
+    rows = index_rows(
+        "train", "train-000000.tar", [sample(0), sample(1, KNOWN, None)], INDEX_SCHEMA
+    )
     assert rows.schema == INDEX_SCHEMA
     first, second = rows.to_pylist()
     assert (first["key"], first["shard"], first["offset"], first["length"]) == (
@@ -51,7 +53,7 @@ def test_the_index_has_null_where_a_label_or_an_identity_is_unknown():
     pairs = zip(LABELS[1].tolist(), KNOWN[1].tolist(), strict=True)
     assert [second[name] for name in CELEBA_ORDER] == [v if k else None for v, k in pairs]
     assert (first["celeb_id"], second["celeb_id"]) == (7, None)
-    assert index_rows("test", "x.tar", []).num_rows == 0
+    assert index_rows("test", "x.tar", [], INDEX_SCHEMA).num_rows == 0
 
 
 @pytest.mark.parametrize(

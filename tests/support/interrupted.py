@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from pipeline.network.model import Architecture
 from pipeline.params import load_params
 from pipeline.training import loop
+from tests.support.attributes import CELEBA_VIEW
 from tests.support.project import ROOT
 
 SETTINGS = {
@@ -36,7 +37,7 @@ def train(shards: Path, weights: Path) -> None:
     quick = load_params(ROOT / "recipes/quick.yaml")
     network = Architecture("efficientformerv2_s0", 64, width=32, dropout=0.3, drop_path=0.2)
     settings = quick.train.model_copy(update=SETTINGS)
-    trained = loop.train(network, shards, settings, quick.augment)
+    trained = loop.train(network, CELEBA_VIEW, shards, settings, quick.augment)
     assert trained is not None
     state = trained.model.state_dict()
     save_file({name: tensor.contiguous() for name, tensor in state.items()}, weights)

@@ -4,11 +4,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.attributes import SPLITS
 from pipeline.dataset.labels import Labels
 from pipeline.evaluation.metrics import sigmoid
 from pipeline.evaluation.predictions import Predictions, SplitPredictions
 from pipeline.params import Evaluate
+from pipeline.vocabulary import SPLITS
 from tests.support.attributes import CELEBA, CELEBA_ORDER, MODEL_ORDER
 
 

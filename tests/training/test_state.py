@@ -10,7 +10,6 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
-from pipeline.attributes import SPLITS
 from pipeline.dataset.labels import Labels
 from pipeline.dataset.raw_labels import read_labels
 from pipeline.dataset.statistics import attribute_rows
@@ -20,6 +19,7 @@ from pipeline.shards.read import ShardReader
 from pipeline.training import state as training_state
 from pipeline.training.augment import draw
 from pipeline.training.state import TrainingState, learning_rate, positive_weights
+from pipeline.vocabulary import SPLITS
 from tests.support.attributes import CELEBA, CELEBA_VIEW, REGIONS
 from tests.support.training import QUICK, SMALL, STILL, settings, state_of, train
 

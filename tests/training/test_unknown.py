@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn.modules.module import register_module_forward_hook
 
-from pipeline.attributes import SPLITS, AttributeSet, set_of_model
+from pipeline.attributes import AttributeSet, set_of_model
 from pipeline.dataset.labels import Labels
 from pipeline.dataset.raw_labels import read_labels
 from pipeline.dataset.statistics import attribute_rows
@@ -23,6 +23,7 @@ from pipeline.shards.rows import Rows
 from pipeline.training.labels import unlearnable
 from pipeline.training.loop import Trained
 from pipeline.training.state import positive_weights
+from pipeline.vocabulary import SPLITS
 from tests.support.attributes import CELEBA, CELEBA_ORDER, CELEBA_VIEW
 from tests.support.changed import hide
 from tests.support.project import write_params

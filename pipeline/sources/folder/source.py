@@ -12,13 +12,13 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from pipeline.attributes import SPLITS
 from pipeline.dataset.labels import Labels, label_columns
 from pipeline.dataset.raw import BYTES_PER_GROUP, IMAGE, ROWS_PER_GROUP, raw_schema
 from pipeline.errors import PipelineError
 from pipeline.sources.celeba import LICENCE, PEOPLE, celeba_labels
 from pipeline.sources.folder.annotations import align, read_attributes, read_pairs
 from pipeline.sources.folder.images import PLACES, find_images
+from pipeline.vocabulary import SPLITS
 
 OFFICIAL_MD5 = {
     "75e246fa4810816ffd6ee81facbd244c": "list_attr_celeba.txt",

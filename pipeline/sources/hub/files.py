@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from pipeline.attributes import SPLITS
 from pipeline.errors import PipelineError, one_line
 from pipeline.files import sha256_of, write_json
 from pipeline.progress import Progress
 from pipeline.reading import parse_json, read_plain
+from pipeline.vocabulary import SPLITS
 
 FILES_AT_ONCE = 4
 

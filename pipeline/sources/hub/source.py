@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.attributes import SPLITS
 from pipeline.dataset.keys import is_key
 from pipeline.dataset.parquet import LONGEST_TEXT, check_sizes, open_bounded, rows_at_once
 from pipeline.dataset.raw import IMAGE, raw_schema
 from pipeline.errors import PipelineError, one_line
 from pipeline.sources.celeba import LARGEST_IMAGE, LICENCE, PEOPLE, celeba_labels
 from pipeline.sources.hub.files import Hub, HubFile
+from pipeline.vocabulary import SPLITS
 
 ROWS_PER_BATCH = 100
 READ_BUFFER = 1 << 20

@@ -15,8 +15,8 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.attributes import SPLITS
 from pipeline.sources.celeba import FACTS, celeba_labels
+from pipeline.vocabulary import SPLITS
 
 STABILITY: Final[dict[str, float]] = {
     "Male": 1.0,

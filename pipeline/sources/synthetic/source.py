@@ -18,7 +18,6 @@ import numpy as np
 import pyarrow as pa
 import simplejpeg
 
-from pipeline.attributes import SPLITS
 from pipeline.dataset.labels import label_columns
 from pipeline.dataset.raw import IMAGE, raw_schema
 from pipeline.engines import available_cpus, open_pool
@@ -26,6 +25,7 @@ from pipeline.errors import PipelineError
 from pipeline.sources.celeba import celeba_labels
 from pipeline.sources.synthetic import portrait
 from pipeline.sources.synthetic.copula import celeba_copula
+from pipeline.vocabulary import SPLITS
 
 REVISION: Final = "1"
 """Changes whenever the same seed draws other bytes."""

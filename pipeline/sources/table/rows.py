@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.attributes import MOST_ATTRIBUTES, check_names
+from pipeline.attributes import check_names
 from pipeline.errors import PipelineError
 from pipeline.params import Table
 from pipeline.sources.table.file import TableFile
@@ -23,6 +23,7 @@ from pipeline.sources.table.values import (
     labels_of,
     split_codes,
 )
+from pipeline.vocabulary import MOST_ATTRIBUTES
 
 LONGEST_PATH = 4096
 """Bytes of the path of a picture."""

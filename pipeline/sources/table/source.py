@@ -7,7 +7,6 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from pipeline.attributes import SPLITS
 from pipeline.dataset.labels import label_columns
 from pipeline.dataset.raw import BYTES_PER_GROUP, IMAGE, ROWS_PER_GROUP, raw_schema
 from pipeline.errors import PipelineError
@@ -16,6 +15,7 @@ from pipeline.params import Table
 from pipeline.sources.table.file import TableFile
 from pipeline.sources.table.pictures import open_pictures, shorter_side
 from pipeline.sources.table.rows import read_table_rows
+from pipeline.vocabulary import SPLITS
 
 UNKNOWN_LICENCE: Final = "unknown; say it in sources.table.licence"
 

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.attributes import SPLITS
 from pipeline.errors import PipelineError
 from pipeline.params import Splits
+from pipeline.vocabulary import SPLITS
 
 YES: Final = ("1", "1.0", "+1", "true", "yes", "y", "t")
 NO: Final = ("0", "0.0", "false", "no", "n", "f")

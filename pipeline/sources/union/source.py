@@ -13,13 +13,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.attributes import MOST_ATTRIBUTES, SPLITS, check_names
+from pipeline.attributes import check_names
 from pipeline.dataset.keys import key_of
 from pipeline.dataset.labels import label_names
 from pipeline.dataset.raw import IMAGE, raw_schema
 from pipeline.dataset.raw_writer import Source
 from pipeline.errors import PipelineError
 from pipeline.sources.union.leaks import find_leaks, told
+from pipeline.vocabulary import MOST_ATTRIBUTES, SPLITS
 
 Leaks = Literal["fail", "warn", "ignore"]
 

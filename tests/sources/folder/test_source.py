@@ -70,7 +70,7 @@ def test_the_labels_are_the_same_without_images(celeba, raw, tmp_path):
     shutil.rmtree(celeba / "Img")
     write_raw(FolderSource(celeba, with_images=False), tmp_path / "raw")
     for split, labels in read_labels(tmp_path / "raw", CELEBA_VIEW)[0].items():
-        assert (labels.values == read_labels(raw, CELEBA_VIEW)[0][split].attributes).all()
+        assert (labels.values == read_labels(raw, CELEBA_VIEW)[0][split].values).all()
 
 
 def test_a_relative_path_that_leads_nowhere_says_from_where(tmp_path, monkeypatch):
@@ -84,7 +84,7 @@ def test_labels_follow_the_file_name_not_the_line(celeba, raw):
     path = celeba / "Eval/list_eval_partition.txt"
     path.write_text("\n".join(reversed(path.read_text().split("\n"))))
     assert FolderSource(celeba).counts == COUNTS
-    assert (FolderSource(celeba).labels()["test"].attributes).any()
+    assert (FolderSource(celeba).labels()["test"].values).any()
     assert np.array_equal(
         FolderSource(celeba).labels()["test"].celeb_id,
         read_labels(raw, CELEBA_VIEW)[0]["test"].celeb_id,
@@ -212,7 +212,7 @@ def test_a_byte_order_mark_changes_nothing(celeba, name):
     marked = FolderSource(celeba)
     assert marked.counts == plain.counts
     for split, labels in marked.labels().items():
-        assert (labels.values == plain.labels()[split].attributes).all()
+        assert (labels.values == plain.labels()[split].values).all()
         assert (labels.celeb_id == plain.labels()[split].celeb_id).all()
     assert "not known" not in marked.found()
 

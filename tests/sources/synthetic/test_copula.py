@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from pipeline.attributes import SPLITS
 from pipeline.sources.synthetic.copula import (
     ORDER,
     celeba_copula,
@@ -13,6 +12,7 @@ from pipeline.sources.synthetic.copula import (
     latent_correlations,
     nearest_correlations,
 )
+from pipeline.vocabulary import SPLITS
 from tests.support.attributes import CELEBA_ORDER
 
 

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pytest
 import simplejpeg
 
-from pipeline.attributes import SPLITS
 from pipeline.errors import PipelineError
 from pipeline.sources.synthetic import source as synthetic
 from pipeline.sources.synthetic.copula import celeba_phi, celeba_prevalences
 from pipeline.sources.synthetic.source import SyntheticSource, plan_row, record_batch
+from pipeline.vocabulary import SPLITS
 from tests.support.attributes import CELEBA_ORDER, SCHEMA
 
 
@@ -72,8 +72,8 @@ def test_columns_hold_the_planned_labels() -> None:
 
 
 def test_same_bytes_for_any_cut() -> None:
-    whole = record_batch(5, "test", 1, 0, 12)
-    parts = [record_batch(5, "test", 1, *span) for span in ((0, 5), (5, 6), (6, 12))]
+    whole = record_batch(5, "test", 1, 0, 12, CELEBA_ORDER)
+    parts = [record_batch(5, "test", 1, *span, CELEBA_ORDER) for span in ((0, 5), (5, 6), (6, 12))]
     assert pa.Table.from_batches(parts).equals(pa.Table.from_batches([whole]))
 
 
@@ -98,7 +98,7 @@ def test_stopping_early_ends_the_workers(small_batches: None) -> None:
 
 
 def test_another_seed_gives_other_bytes() -> None:
-    one, other = (record_batch(seed, "train", 1, 0, 2) for seed in (0, 1))
+    one, other = (record_batch(seed, "train", 1, 0, 2, CELEBA_ORDER) for seed in (0, 1))
     assert not one.column("image").equals(other.column("image"))
 
 

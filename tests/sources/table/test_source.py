@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.attributes import SPLITS, set_of_model
+from pipeline.attributes import set_of_model
 from pipeline.dataset.raw_index import read_source
 from pipeline.dataset.raw_labels import read_labels
 from pipeline.dataset.raw_writer import write_raw
@@ -17,6 +17,7 @@ from pipeline.dataset.view import View
 from pipeline.errors import PipelineError
 from pipeline.params import Splits
 from pipeline.sources.table.source import TableSource
+from pipeline.vocabulary import SPLITS
 from tests.support.tables import pack, picture, settings, write_table
 
 HEADER = ["file", "who", "smile", "hat", "split", "hair"]
