@@ -43,5 +43,5 @@ def names(rows: Rows) -> list[str]:
 
 
 def readable(name: str) -> str:
-    """A name as people write it: `Big_Nose` -> `Big Nose`."""
+    """A name as people write it: `Wears_Hat` -> `Wears Hat`."""
     return name.replace("_", " ")

@@ -1,7 +1,7 @@
 """`data.where`: which images count, as an expression over labels and other columns.
 
-    not Blurry and split != 'test'        (Male or Young) and size >= 96
-    origin in ('celeba', 'own')           Smiling is not null
+    not Hat and split != 'test'           (Hat or Glasses) and size >= 96
+    origin in ('celeba', 'own')           Glasses is not null
 
 Names are labels (true, false or, where unknown, null) and the columns of COLUMNS. From the loosest
 to the tightest: `or`, `and`, `not`, then a comparison (= == != < <= > >=, `in (...)`, `is null`,
@@ -99,8 +99,7 @@ class Where:
 
     def _odd(self, why: str) -> PipelineError:
         return PipelineError(
-            f"data.where is {self.text!r}, and {why}; write it as in: not Blurry and split !="
-            " 'test'."
+            f"data.where is {self.text!r}, and {why}; write it as in: not Hat and split != 'test'."
         )
 
     def _next(self, *wanted: str) -> bool:
