@@ -13,8 +13,9 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.dataset.arrow import text_column
 from pipeline.errors import PipelineError
-from pipeline.files import sha256_of
+from pipeline.files import cache_folder, sha256_of
 from pipeline.progress import Progress
 from pipeline.shards.foreign import is_foreign, read_foreign
 from pipeline.shards.index import Index, check_rows, read_index, read_tables
@@ -37,21 +38,22 @@ def open_rows(folder: Path, split: str, listed: Sequence[str] = ()) -> tuple[Ind
         raise PipelineError(f"{folder} holds no samples of the split {split!r}.")
     made_of = [FORM, sha256_of(folder / "index.parquet"), index.fingerprint(), split]
     name = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
+    path = cache_folder("rows") / f"{name}.arrow"
 
-    def build(path: Path) -> None:
+    def build() -> None:
         tables = _of_split(folder, index, split)
         write_rows(path, tables, index.attributes, index.shards[split], index.size)
 
-    return index, mapped_rows(name, build)[0]
+    return index, mapped_rows(path, build)[0]
 
 
 def _of_split(folder: Path, index: Index, split: str) -> Iterator[pa.Table]:
     """The rows of a split, a row group a table."""
-    rows = 0
+    rows, wanted = 0, text_column([split])  # a scalar would import pandas
     large = index.samples(split) > LARGE
     with Progress(f"index {split}", index.samples(split), "samples", large) as done:
         for table in read_tables(folder, index):
-            table = table.filter(pc.field("split") == split)
+            table = table.filter(pc.is_in(table["split"], value_set=wanted))
             rows += len(table)
             done(len(table))
             yield table

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from pipeline.dataset.labels import label_names
 from pipeline.errors import PipelineError
-from pipeline.files import is_remote
+from pipeline.files import cache_folder, is_remote
 from pipeline.progress import Progress
 from pipeline.reading import BoundedFile
 from pipeline.shards.foreign_tar import (
@@ -131,13 +131,14 @@ def read_foreign(folder: Path, split: str, listed: Sequence[str] = ()) -> tuple[
     facts = [(str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns) for path in tars]
     form = [FORM, list(Index.model_fields), list(listed)]  # another version has another cache
     fingerprint = hashlib.sha256(json.dumps([split, facts, form]).encode()).hexdigest()
+    cached = cache_folder("indexes") / f"{fingerprint}.arrow"
 
-    def build(path: Path) -> None:
+    def build() -> None:
         index, table = _index(folder, tars, split, listed)
         said = {"index": index.model_dump_json()}
-        write_rows(path, [table], index.attributes, index.shards[split], index.size, said)
+        write_rows(cached, [table], index.attributes, index.shards[split], index.size, said)
 
-    rows, about = mapped_rows(fingerprint, build)
+    rows, about = mapped_rows(cached, build)
     return Index.model_validate_json(about[b"index"]), rows
 
 

@@ -75,10 +75,10 @@ class Rows:
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Values and known of some labels of some rows, bool [R, C] each; known None: all are."""
         count, chosen = len(self.labels), list(columns)
-        values = np.unpackbits(self.values[rows], axis=1, count=count).view(bool)[:, chosen]
+        values = _unpacked(self.values[rows], count).take(chosen, axis=1)
         if self.known is None:
             return values, None
-        known = np.unpackbits(self.known[rows], axis=1, count=count).view(bool)[:, chosen]
+        known = _unpacked(self.known[rows], count).take(chosen, axis=1)
         return values, None if known.all() else known
 
     def count_known(self, rows: np.ndarray, columns: Sequence[int]) -> int:
@@ -137,19 +137,18 @@ def write_rows(
             writer.write_batch(batch)
 
 
-def mapped_rows(name: str, build: Callable[[Path], None]) -> tuple[Rows, dict[bytes, bytes]]:
-    """The mapped file of a name in the user's cache, and its metadata.
+def mapped_rows(path: Path, build: Callable[[], None]) -> tuple[Rows, dict[bytes, bytes]]:
+    """The mapped file at a path of the user's cache, and its metadata.
 
-    Where it is not there or is damaged, `build` makes it at the path that it gets. Processes and
-    threads that want one file build it once.
+    Where it is not there or is damaged, `build` makes it. Processes and threads that want one file
+    build it once.
     """
-    path = cache_folder("indexes") / f"{name}.arrow"
     with suppress(*_ODD):
         return map_rows(path)
-    with FileLock(cache_folder("locks") / f"{name}.lock"):
+    with FileLock(cache_folder("locks") / f"{path.stem}.lock"):
         with suppress(*_ODD):
             return map_rows(path)
-        build(path)
+        build()
     return map_rows(path)
 
 
@@ -236,6 +235,11 @@ def _check_places(
             f"The index has the image of {table['key'][row].as_py()} at byte {offset[row]:,} with"
             f" {length[row]:,} bytes, where none can be; run `pipeline shard` again."
         )
+
+
+def _unpacked(bits: np.ndarray, count: int) -> np.ndarray:
+    """uint8 [N, W] -> bool [N, count]."""
+    return np.unpackbits(bits, axis=1, count=count).view(bool)
 
 
 def _packed(matrix: np.ndarray) -> pa.Array:

@@ -27,6 +27,7 @@ from pipeline.files import write_csv
 from pipeline.shards.foreign import index_of
 from pipeline.shards.read import ShardReader
 from pipeline.sources.folder.source import FolderSource
+from tests.support.attributes import CELEBA_ORDER
 from tests.support.damage import edit, faults_of, members_of, pack
 from tests.support.networks import pictures
 from tests.support.project import write_params
@@ -77,8 +78,8 @@ def test_an_identity_beyond_64_bits_is_refused(shards, tmp_path, value):
     members = members_of(shards, "train-000000.tar")[:2]
     content = json.loads(members[1][1]) | {"celeb_id": value}
     pack(tmp_path, "train-0.tar", [members[0], (members[1][0], json.dumps(content).encode())])
-    with pytest.raises(PipelineError, match=r'has the "celeb_id" .*, which is no integer'):
-        index_of(tmp_path)
+    with pytest.raises(PipelineError, match=r'its "celeb_id" is .*, which is no integer'):
+        index_of(tmp_path, CELEBA_ORDER)
 
 
 # What is read as a picture
