@@ -15,6 +15,14 @@ def numbers(column: pa.ChunkedArray) -> np.ndarray:
     return np.from_dlpack(column.combine_chunks()) if len(column) else np.zeros(0, np.int64)
 
 
+def numbers_or(column: pa.ChunkedArray, default: int) -> np.ndarray:
+    """An integer column -> [N], of its own type, with `default` in place of nulls."""
+    if not column.null_count:
+        return numbers(column)
+    [scalar] = number_column(np.array([default], column.type.to_pandas_dtype()))
+    return numbers(column.fill_null(scalar))
+
+
 def number_column(values: np.ndarray, known: np.ndarray | None = None) -> pa.Array:
     """Numbers [N] -> a column of their type, null where `known` ([N] bool) is False."""
     validity = None if known is None or known.all() else _bits(known)

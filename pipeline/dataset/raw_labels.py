@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.dataset.arrow import numbers
+from pipeline.dataset.arrow import numbers_or
 from pipeline.dataset.labels import Labels, label_matrix
 from pipeline.dataset.raw import raw_files, read_columns
 from pipeline.dataset.raw_index import read_source
@@ -40,7 +40,7 @@ def read_labels(folder: Path, view: View) -> tuple[dict[str, Labels], dict[str, 
         origin = None
         if "origin" in index.extra:
             origin = np.array(table["origin"].to_pylist(), str)
-        celeb_id = numbers(table["celeb_id"].fill_null(-1))
+        celeb_id = numbers_or(table["celeb_id"], -1)
         labels[split] = Labels(names, values, known, celeb_id, origin)
     return labels, left_out
 

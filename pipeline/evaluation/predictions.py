@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from pydantic import Field, ValidationError
 
 from pipeline.attributes import AttributeSet
-from pipeline.dataset.arrow import numbers
+from pipeline.dataset.arrow import numbers, numbers_or
 from pipeline.dataset.labels import label_columns, label_matrix
 from pipeline.dataset.parquet import open_bounded, read_table
 from pipeline.errors import PipelineError, one_line
@@ -187,7 +187,7 @@ def _split(table: pa.Table, names: tuple[str, ...]) -> SplitPredictions:
     probabilities = np.empty(labels.shape)
     for i, name in enumerate(names):
         probabilities[:, i] = numbers(table[f"{name}_probability"])
-    celeb_id = numbers(table["celeb_id"].fill_null(-1))
+    celeb_id = numbers_or(table["celeb_id"], -1)
     there = "origin" in table.column_names
     origin = np.array(table["origin"].to_pylist(), str) if there else None
     keys = table["key"].to_pylist()

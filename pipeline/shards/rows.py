@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from filelock import FileLock
 
-from pipeline.dataset.arrow import bool_column, number_column, numbers
+from pipeline.dataset.arrow import bool_column, number_column, numbers, numbers_or, text_column
 from pipeline.dataset.codec import largest_crop
 from pipeline.dataset.labels import label_matrix
 from pipeline.errors import PipelineError
@@ -195,7 +195,7 @@ def _columns(
     """Rows of the index as columns of the file."""
     import pyarrow.compute as pc
 
-    listed = pa.array([shard.name for shard in shards], pa.string())
+    listed = text_column([shard.name for shard in shards])
     shard = pc.index_in(table["shard"], listed)
     if shard.null_count:
         raise PipelineError(
@@ -209,7 +209,7 @@ def _columns(
         "shard": number_column(places.astype(np.int32)),
         "offset": number_column(offset),
         "length": number_column(length.astype(np.int32)),
-        "celeb_id": number_column(numbers(table["celeb_id"].fill_null(_UNKNOWN))),
+        "celeb_id": number_column(numbers_or(table["celeb_id"], _UNKNOWN)),
         "values": _packed(values),
     }
     if not table["crc32"].null_count:
@@ -219,7 +219,7 @@ def _columns(
     if "origin" in table.column_names:
         columns["origin"] = table["origin"].combine_chunks()
     if "size" in table.column_names:
-        columns["size"] = number_column(numbers(table["size"].fill_null(_UNKNOWN)))
+        columns["size"] = number_column(numbers_or(table["size"], _UNKNOWN))
     return columns
 
 
