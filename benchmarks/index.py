@@ -101,7 +101,8 @@ def make(folder: Path, rows: int) -> None:
                 pa.array(row // 20),
                 *(pa.array(rng.random(len(row)) < 0.2) for _ in names),
             ]
-            writer.write_table(pa.Table.from_arrays(columns, schema=schema), row_group_size=10_000)
+            table = pa.Table.from_arrays(columns, schema=schema)
+            writer.write_table(table, row_group_size=max(10_000, rows // 200))
     index = Index(
         source="benchmark", licence="none", provenance={}, raw_sha256={}, attributes=list(names),
         crop="centre square", size=96, quality=95, format="jpg", codec=CODEC, shuffle=None,

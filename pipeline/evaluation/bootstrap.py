@@ -30,7 +30,7 @@ class Resamples:
     """float32 [B, A] each."""
 
     loss: np.ndarray
-    """Mean over images and attributes whose label is known, float64 [B]."""
+    """Mean over the attributes of that over the images whose label is known, float64 [B]."""
 
 
 def resample(
@@ -59,7 +59,7 @@ def resample(
     else:
         answers = answers & known  # where it is unknown a label is False already
         images = np.add.reduceat(known[order], starts, dtype=np.float32)
-        lost = np.where(known, losses, 0).sum(axis=1)[order]
+        lost = np.where(known, losses, 0)[order]  # by attribute: each has images of its own
     parts = np.hstack([answers & labels, labels, answers])[order]
     sums = np.add.reduceat(parts, starts, dtype=np.float32)
     sums = np.hstack([sums, images])
@@ -67,7 +67,7 @@ def resample(
 
     generator = np.random.default_rng(SEED)
     drawn_sums = np.empty((times, sums.shape[1]), np.float32)
-    drawn_loss = np.empty(times)
+    drawn_loss = np.empty((times, *loss_sums.shape[1:]))
     step = max(1, _DRAWS // persons)
     for start in range(0, times, step):
         rows = min(step, times - start)
@@ -80,7 +80,9 @@ def resample(
     tp, positives, claimed = np.split(drawn_sums[:, : 3 * attributes], 3, axis=1)
     total = drawn_sums[:, 3 * attributes :]  # of each attribute, or one for all
     counts = Counts(tp, total - positives - claimed + tp, claimed - tp, positives - tp)
-    return Resamples(counts, ratio(drawn_loss, total.sum(axis=1)))
+    if known is None:
+        return Resamples(counts, ratio(drawn_loss, total[:, 0]))
+    return Resamples(counts, mean(ratio(drawn_loss, total)))
 
 
 def overall_intervals(resamples: Resamples, values: Row, known: np.ndarray) -> list[Row]:

@@ -23,7 +23,7 @@ from pydantic import Field, ValidationError
 from pipeline.attributes import AttributeSet
 from pipeline.dataset.arrow import numbers, numbers_or
 from pipeline.dataset.labels import label_columns, label_matrix
-from pipeline.dataset.parquet import open_bounded, read_table
+from pipeline.dataset.parquet import LARGEST_PART, open_bounded, read_table
 from pipeline.errors import PipelineError, one_line
 from pipeline.files import new_file
 from pipeline.records import Record, what_is_wrong
@@ -120,7 +120,8 @@ def write(path: Path, predictions: Predictions) -> None:
     tables = [_table(split, rows) for split, rows in predictions.splits.items()]
     table = pa.concat_tables(tables).replace_schema_metadata({_METADATA: json.dumps(about)})
     with new_file(path) as partial:
-        pq.write_table(table, partial, compression="zstd", use_dictionary=["split"])
+        size = max(1_000, LARGEST_PART // 2 // (9 * len(table.schema)))
+        pq.write_table(table, partial, size, compression="zstd", use_dictionary=["split"])
 
 
 def read(path: Path) -> Predictions:

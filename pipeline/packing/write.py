@@ -38,6 +38,10 @@ MOST_NAMED = 100
 """Bad samples that an error message names; the rest are counted."""
 
 
+MOST_CHUNKS = 10_000
+"""Columns times row groups of index.parquet, each of which takes 130 bytes of the file's end."""
+
+
 def write_shards(
     raw: Path,
     folder: Path,
@@ -138,7 +142,9 @@ def _write_index(
     """Write the three indexes from the marks, then remove the marks and what no plan knows."""
     rows = pa.concat_tables([schema.empty_table(), *(mark.rows for mark in marks)])
     with new_file(folder / "index.parquet") as partial:
-        pq.write_table(rows.combine_chunks(), partial, row_group_size=10 * ROWS_PER_GROUP)
+        groups = MOST_CHUNKS // len(schema)
+        size = max(10 * ROWS_PER_GROUP, -(-len(rows) // groups))
+        pq.write_table(rows.combine_chunks(), partial, row_group_size=size)
     splits = {split: _timm_split(split, listed) for split, listed in index.shards.items()}
     write_json(folder / "_info.json", {"splits": splits})
     write_json(folder / "index.json", index.model_dump())

@@ -1,7 +1,7 @@
 """The synthetic source: its statistics, its persons, its bytes."""
 
 import multiprocessing
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -120,3 +120,87 @@ def test_provenance_says_what_matters() -> None:
     assert provenance["source"] == "synthetic"
     assert provenance["seed"] == 7
     assert "CC0-1.0" in provenance["licence"]
+
+
+FEW = ("Young", "Smiling", "Male", "Eyeglasses", "Wearing_Hat")
+
+
+def pixels(rows: pa.Table) -> list[bytes]:
+    return rows["image"].combine_chunks().field("bytes").to_pylist()
+
+
+def labels_of(rows: pa.Table, names: Sequence[str]) -> np.ndarray:
+    """The columns as objects: True, False or None, [N, A]."""
+    return np.array([rows[name].to_pylist() for name in names], object).T
+
+
+def drawn(split: str = "train", **options: object) -> pa.Table:
+    source = SyntheticSource(60, 30, 0, seed=4, workers=1, **options)
+    return pa.Table.from_batches(source.batches(split), source.schema)
+
+
+def test_a_subset_is_drawn_and_labelled_in_the_order_of_celeba() -> None:
+    rows, every = drawn(attributes=FEW), drawn()
+    names = [name for name in CELEBA_ORDER if name in FEW]
+    assert rows.column_names == ["image", "celeb_id", *names]
+    assert np.array_equal(labels_of(rows, names), labels_of(every, names))
+    assert rows["celeb_id"].equals(every["celeb_id"])
+    # What is left out is not in the pictures either: without it they are the same.
+    fewer = drawn(attributes=[name for name in FEW if name != "Eyeglasses"])
+    same = np.array(pixels(rows)) == np.array(pixels(fewer))
+    assert np.array_equal(same, ~np.array(rows["Eyeglasses"])) and not same.all()
+    assert pixels(rows) == pixels(drawn(attributes=tuple(reversed(FEW))))
+
+
+def test_what_is_not_known_shows_in_no_picture() -> None:
+    rows, every = drawn(unknown=0.3), drawn()
+    assert pixels(rows) == pixels(every) and rows["celeb_id"].equals(every["celeb_id"])
+    found, truth = labels_of(rows, CELEBA_ORDER), labels_of(every, CELEBA_ORDER)
+    known = found != None  # noqa: E711
+    assert np.array_equal(found[known], truth[known])
+    assert np.mean(known) == pytest.approx(0.7, abs=0.03)
+    assert rows.schema.equals(every.schema)
+    # Which are unknown depends on neither the label nor the other attributes of a subset.
+    assert np.mean(known[truth == True]) == pytest.approx(0.7, abs=0.05)  # noqa: E712
+    few = drawn(unknown=0.3, attributes=FEW)
+    for name in FEW:
+        assert few[name].equals(rows[name])
+    assert labels_of(drawn(unknown=1.0), CELEBA_ORDER).tolist() == [[None] * 40] * 60
+
+
+def test_unknown_labels_are_the_same_for_any_cut_and_seed_and_split_decide_them() -> None:
+    whole = record_batch(5, "test", 1, 0, 12, FEW, 0.4)
+    parts = [record_batch(5, "test", 1, *span, FEW, 0.4) for span in ((0, 5), (5, 12))]
+    assert pa.Table.from_batches(parts).equals(pa.Table.from_batches([whole]))
+    masks = {
+        tuple(column.is_null().to_pylist())
+        for seed, split in ((5, "test"), (6, "test"), (5, "valid"))
+        for column in record_batch(seed, split, 1, 0, 40, FEW, 0.4).columns[2:]
+    }
+    assert len(masks) == 3 * len(FEW)
+
+
+def test_provenance_says_what_is_drawn_and_left_unknown() -> None:
+    plain = SyntheticSource(1, 1, 1, seed=7).provenance()
+    assert not {"drawn", "unknown"} & plain.keys()
+    whole = SyntheticSource(1, 1, 1, seed=7, attributes=CELEBA_ORDER, unknown=0.0).provenance()
+    assert whole == plain
+    few = SyntheticSource(1, 1, 1, seed=7, attributes=FEW, unknown=0.25).provenance()
+    assert few["drawn"] == [name for name in CELEBA_ORDER if name in FEW]
+    assert few["unknown"] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        (["Smiling", "Tall"], "names Tall, which cannot be drawn; choose from CelebA's"),
+        (["smiling"], "names smiling, which cannot be drawn"),
+        ([], "names nothing, or an attribute twice"),
+        (["Smiling", "Male", "Smiling"], "names nothing, or an attribute twice"),
+    ],
+)
+def test_what_cannot_be_drawn_is_a_sentence(attributes: list[str], message: str) -> None:
+    with pytest.raises(PipelineError, match=message) as raised:
+        SyntheticSource(1, 1, 1, seed=0, attributes=attributes)
+    assert str(raised.value).startswith("sources.synthetic.attributes ")
+    assert "\n" not in str(raised.value)
