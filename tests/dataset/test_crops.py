@@ -9,7 +9,7 @@ import simplejpeg
 from PIL import Image
 
 from pipeline.dataset.codec import BadImage, CropSettings, decode_crop
-from pipeline.dataset.crops import crop_portrait, decode_portrait, square_crop
+from pipeline.dataset.crops import crop_picture, crop_portrait, decode_portrait, square_crop
 
 
 def portrait(height: int = 218, width: int = 178) -> np.ndarray:
@@ -89,3 +89,53 @@ def test_a_huge_image_is_refused_by_its_header():
     data[frame + 5 : frame + 9] = (30_000).to_bytes(2, "big") * 2
     with pytest.raises(BadImage, match="is 30000 x 30000 px"):
         decode_portrait(bytes(data))
+
+
+def encoded(image: np.ndarray, kind: str, orientation: int = 1) -> bytes:
+    data, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(image).save(data, kind, exif=exif, lossless=True)
+    return data.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+def test_a_picture_of_any_size_and_format_gives_its_centre_square(kind):
+    image = np.random.default_rng(0).integers(0, 255, (90, 64, 3), np.uint8)
+    crop = crop_picture(encoded(image, kind), CropSettings(64, format="png"), "any.name")
+    assert (decoded(crop, 64) == image[13:77]).all()
+    small = crop_picture(encoded(image, kind), CropSettings(32, format="png"))
+    means = image[13:77].reshape(32, 2, 32, 2, 3).mean(axis=(1, 3))
+    assert np.abs(decoded(small, 32) - means).max() <= 1
+
+
+def test_a_photograph_is_turned_upright_by_its_exif():
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[:32] = 255
+    for orientation, bright in ((1, "top"), (3, "bottom"), (6, "right"), (8, "left")):
+        data = encoded(image, "JPEG", orientation)
+        crop = decoded(crop_picture(data, CropSettings(64, format="png")), 64).mean(axis=2)
+        sides = {
+            "top": crop[:24].mean(), "bottom": crop[-24:].mean(),
+            "left": crop[:, :24].mean(), "right": crop[:, -24:].mean(),
+        }  # fmt: skip
+        assert max(sides, key=sides.get) == bright
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "is empty"),
+        (b"no picture at all", "is no image"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(8) + (60_000).to_bytes(4, "big") * 2, "is too large"),
+        (b"\xff\xd8\xff\xe0 cut", "is"),
+    ],
+)
+def test_what_is_no_picture_is_refused_with_the_reason(data, reason):
+    with pytest.raises(BadImage, match=reason):
+        crop_picture(data, CropSettings(64))
+
+
+def decoded(crop: bytes, side: int) -> np.ndarray:
+    image = np.empty((side, side, 3), np.uint8)
+    decode_crop(crop, image)
+    return image.astype(int)

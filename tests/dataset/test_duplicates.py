@@ -204,3 +204,17 @@ def test_what_the_real_sample_holds(tmp_path):
         ("062787.jpg", "129918.jpg"),
     ]
     assert all(row["same_identity"] and not row["crosses_splits"] for row in found.rows)
+
+
+def test_a_picture_of_another_size_and_format_is_found_among_any(faces, tmp_path):
+    """Where pictures may be of any size; a set of portraits compares such by their bytes alone."""
+    portrait = decode_portrait(faces["train"][0]["image"]["bytes"])
+    larger = cv2.resize(portrait, (400, 490), interpolation=cv2.INTER_CUBIC)
+    data = cv2.imencode(".webp", larger[:, :, ::-1])[1].tobytes()
+    faces["test"].append(with_image(faces["test"][0], "larger.webp", data, None))
+    folder = write(tmp_path / "raw", faces)
+    assert not find_duplicates(folder, workers=1).rows
+    assert find_duplicates(folder, workers=1).undecodable == 1
+    found = find_duplicates(with_source(folder, "any"), workers=1)
+    assert pairs(found, "near") == [(faces["train"][0]["image"]["path"], "larger.webp")]
+    assert found.undecodable == 0

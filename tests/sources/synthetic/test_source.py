@@ -204,3 +204,59 @@ def test_what_cannot_be_drawn_is_a_sentence(attributes: list[str], message: str)
         SyntheticSource(1, 1, 1, seed=0, attributes=attributes)
     assert str(raised.value).startswith("sources.synthetic.attributes ")
     assert "\n" not in str(raised.value)
+
+
+def test_some_attributes_alone_are_drawn_and_labelled() -> None:
+    chosen = ["Smiling", "Eyeglasses"]
+    source = SyntheticSource(30, 0, 0, seed=1, workers=1, attributes=chosen)
+    assert source.labels == ("Eyeglasses", "Smiling"), "in the order of the dataset"
+    rows = next(source.batches("train"))
+    assert rows.schema.names == ["image", "celeb_id", "Eyeglasses", "Smiling"]
+    whole = next(SyntheticSource(30, 0, 0, seed=1, workers=1).batches("train"))
+    for name in chosen:
+        assert rows[name].equals(whole[name]), "the same persons and labels"
+    columns = [CELEBA_ORDER.index(name) for name in chosen]
+    for row in range(30):
+        others = plan_row(1, "train", row)[1].copy()
+        others[columns] = False
+        same = rows["image"][row].equals(whole["image"][row])
+        assert same == (not others.any()), "what is not named is not drawn"
+    assert source.provenance()["drawn"] == ["Eyeglasses", "Smiling"]
+    assert "drawn" not in SyntheticSource(1, 0, 0, seed=1).provenance()
+
+
+def test_labels_are_left_unknown_by_the_rate_and_pictures_stay() -> None:
+    source = SyntheticSource(60, 0, 20, seed=1, workers=1, unknown=0.3)
+    rows, whole = (
+        next(source.batches("train")),
+        next(SyntheticSource(60, 0, 20, seed=1, workers=1).batches("train")),
+    )
+    assert rows["image"].equals(whole["image"])
+    nulls = sum(rows[name].null_count for name in CELEBA_ORDER)
+    assert 0.27 < nulls / (60 * 40) < 0.33
+    for name in CELEBA_ORDER:
+        pairs = zip(rows[name].to_pylist(), whole[name].to_pylist(), strict=True)
+        assert all(value in (None, expected) for value, expected in pairs)
+    cut = pa.Table.from_batches(
+        [
+            record_batch(1, "train", 1, *span, CELEBA_ORDER, 0.3)
+            for span in ((0, 7), (7, 8), (8, 60))
+        ]
+    )
+    assert cut.equals(pa.Table.from_batches([rows])), "whatever the batches"
+    few = SyntheticSource(60, 0, 20, seed=1, workers=1, unknown=0.3, attributes=["Male"])
+    assert next(few.batches("train"))["Male"].equals(rows["Male"])
+    assert source.provenance()["unknown"] == 0.3
+
+
+@pytest.mark.parametrize(
+    ("attributes", "sentence"),
+    [
+        (["Male", "Freckles"], "names Freckles, which cannot be drawn"),
+        ([], "names nothing, or an attribute twice"),
+        (["Male", "Male"], "names nothing, or an attribute twice"),
+    ],
+)
+def test_attributes_that_cannot_be_drawn_are_a_sentence(attributes, sentence) -> None:
+    with pytest.raises(PipelineError, match=sentence):
+        SyntheticSource(1, 1, 1, seed=0, attributes=attributes)
