@@ -321,7 +321,7 @@ def load_params(path: Path) -> Params:
 
 
 def _complaint(detail: dict[str, Any]) -> str:
-    key = ".".join(str(part) for part in detail["loc"])
+    key = ".".join(str(part) for part in detail["loc"] if part != "[key]")
     match detail["type"]:
         case "missing":
             return f"the key {key} is missing"
@@ -330,8 +330,10 @@ def _complaint(detail: dict[str, Any]) -> str:
         case "value_error":
             return f"{key}: {detail['ctx']['error']}" if key else str(detail["ctx"]["error"])
         case _:
-            reason = detail["msg"].removeprefix("Input should be ")
-            return f"{key} is {reprlib.repr(detail['input'])} and should be {reason}"
+            what = f"the name {key}" if "[key]" in detail["loc"] else key
+            told = f"{what} is {reprlib.repr(detail['input'])}"
+            _, should, reason = detail["msg"].partition(" should ")  # of the input, the string ...
+            return f"{told} and should {reason}" if should else f"{told}: {detail['msg']}"
 
 
 def changes(old: Path, new: Path) -> dict[str, tuple[Any, Any]]:

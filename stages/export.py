@@ -22,13 +22,13 @@ def export(params: ParamsFile = PARAMS) -> None:
 
     needs.require(needs.EXPORT, "`pipeline export`")
     settings = load_params(params)
+    view = open_view(settings)
     with new_directory(EXPORT) as partial:
         model, description = load_model(MODEL)
         about = about_run(description, MODEL, EVALUATION)
         size, parameters = model.architecture.image_size, model.count_parameters()["total"]
         shards, count = shard_folder(settings.data.source), settings.export.images
         wanted_index(shards, settings)
-        view = open_view(settings)
         images = sample_images(shards, settings.evaluate.split, view, count, size)
         rows = convert(model, about, images, settings.export, partial)
     print(f"{EXPORT}: {parameters:,} parameters, input {size} x {size} px; beside PyTorch")

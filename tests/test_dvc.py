@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from pipeline.imports import UNTRACKED, closure
 from pipeline.params import load_params
 from tests.support.project import ROOT, write_params
+from tests.support.sets import celeba_without
 
 STAGES = ["download", "stats", "shard", "train", "evaluate", "export"]
 COMPARE = ["python", "-m", "stages", "compare"]
@@ -192,7 +193,20 @@ def test_repro_in_fresh_clones_is_reproducible_and_experiments_run_what_they_mus
     untracked = run(first, "git", "status", "--porcelain", "--untracked-files=all")
     assert not [line for line in untracked.splitlines() if line.endswith((".tar", ".parquet"))]
 
+    (first / "mine.yaml").write_text(celeba_without("Bald"))
     commit(first, "run")
+    printed = run(first, "dvc", "exp", "run", "-n", "fewer", "-S", "data.attributes=mine.yaml")
+    ran = [stage for stage in STAGES if f"Running stage '{stage}'" in printed]
+    assert ran == ["stats", "train", "evaluate", "export"]  # raw files and shards have all labels
+    named = run(first, "git", "show", "fewer:data/evaluation/attributes.csv").splitlines()
+    assert len(named) == 1 + 39 and not [row for row in named if row.startswith("Bald,")]
+    run(first, "dvc", "exp", "apply", "fewer")
+    (first / "mine.yaml").write_text(celeba_without("Bald") + "\n# Of it every byte counts.")
+    changed = json.loads(run(first, "dvc", "status", "--json"))
+    assert set(changed) == {"stats", "train", "evaluate", "export"}
+    run(first, "git", "checkout", "-q", "--force", "HEAD")
+    run(first, "dvc", "checkout", "-q")
+
     printed = run(first, "dvc", "exp", "run", "-n", "narrow", "-S", "heads.width=16")
     ran = [stage for stage in STAGES if f"Running stage '{stage}'" in printed]
     assert ran == ["train", "evaluate", "export"]

@@ -92,8 +92,70 @@ def test_the_best_recipe_has_fewer_parameters_than_the_report():
         ("size: 96", "size: 112", "shards.size is 112, and EfficientFormerV2 needs"),
         ("quality: 95", "quality: 101", "shards.quality is 101"),
         ("flip: 0.5", "flip: 2", "augment.flip is 2"),
-        ("name: FaceAttributes", "name: ../evil", "export.name is '../evil'"),
+        ("name: FaceAttributes", "name: ../evil", "export.name is '../evil' and should match pat"),
         ("device: auto", "device: tpu", "train.device is 'tpu'"),
+        ("attributes: pipeline/sets/celeba.yaml", "attributes: 7", "data.attributes is 7"),
+        ("attributes: pipeline/sets/celeba.yaml", "attributes: null", "data.attributes is None"),
+        ("attributes: pipeline/sets/celeba.yaml", "attributes: [a]", "data.attributes is ['a']"),
+        ("where: null", "where: [Male]", "data.where is ['Male'] and should be a valid string"),
+        ("where: null", f"where: {'not ' * 500}Male", "and should have at most 2000 characters"),
+        ("where: null ", "where: true ", "data.where is True"),
+        ("attributes: null", "attributes: Male", "sources.synthetic.attributes is 'Male'"),
+        ("attributes: null", "attributes: [../x]", "sources.synthetic.attributes.0 is '../x'"),
+        ("unknown: 0.0", "unknown: 1.5", "sources.synthetic.unknown is 1.5"),
+        ("unknown: 0.0", "unknown: -0.1", "sources.synthetic.unknown is -0.1"),
+        ("unknown: 0.0", "unknown: .nan", "sources.synthetic.unknown is nan"),
+        ("unknown: 0.0", "unknown: null", "sources.synthetic.unknown is None"),
+        ("slices: [Male, Young]", "slices: Male", "evaluate.slices is 'Male'"),
+        ("slices: [Male, Young]", "slices: [not x]", "evaluate.slices.0 is 'not x'"),
+        ("slices: [Male, Young]", "slices: [7]", "evaluate.slices.0 is 7"),
+        ("slices: [Male, Young]", "slices: null", "evaluate.slices is None"),
+        ("image: image ", "image: null ", "sources.table.image is None"),
+        ("images: null ", "images: 7 ", "sources.table.images is 7"),
+        ("split: null ", "split: [a] ", "sources.table.split is ['a']"),
+        ("identity: null ", "identity: 1 ", "sources.table.identity is 1"),
+        ("labels: [] ", "labels: Male ", "sources.table.labels is 'Male'"),
+        ("labels: [] ", "labels: [1] ", "sources.table.labels.0 is 1"),
+        ("classes: [] ", "classes: null ", "sources.table.classes is None"),
+        ("unknown: null ", "unknown: 2 ", "sources.table.unknown is 2 and should be -1 or 0"),
+        ("unknown: null ", "unknown: no ", "sources.table.unknown is 'no'"),
+        ("licence: null ", "licence: 1 ", "sources.table.licence is 1"),
+        ("train: 0.8", "train: 0.9", "sources.table.splits: the shares add up to 1.1, not to 1"),
+        ("train: 0.8", "train: 1.8", "sources.table.splits.train is 1.8"),
+        ("valid: 0.1, ", "", "the key sources.table.splits.valid is missing"),
+        ("test: 0.1}", "test: 0.1, more: 0}", "there is no key sources.table.splits.more"),
+        ("parts: {} ", "parts: null ", "sources.union.parts is None"),
+        (
+            "leaks: fail",
+            "leaks: loud",
+            "sources.union.leaks is 'loud' and should be 'fail', 'warn'",
+        ),
+        (
+            "parts: {} ",
+            "parts: {Own: {}} ",
+            "the name sources.union.parts.Own is 'Own' and should match",
+        ),
+        (
+            "parts: {} ",
+            "parts: {a-b: {}} ",
+            "the name sources.union.parts.a-b is 'a-b' and should match",
+        ),
+        ("parts: {} ", "parts: {own: {}} ", "sources.union.parts.own: a part names one source"),
+        (
+            "parts: {} ",
+            "parts: {own: {folder: {path: x, images: true}, hub: {repo: x, revision: y}}} ",
+            "sources.union.parts.own: a part names one source: synthetic, folder, hub or table",
+        ),
+        (
+            "parts: {} ",
+            "parts: {own: {folder: {path: x}}} ",
+            "the key sources.union.parts.own.folder.images is missing",
+        ),
+        (
+            "parts: {} ",
+            "parts: {own: {union: {parts: {}, leaks: fail}}} ",
+            "there is no key sources.union.parts.own.union",
+        ),
         ("heads:", "heads: [", "is not valid YAML"),
         (QUICK, "", "holds no params"),
         (QUICK, "- 1", "holds no params"),
@@ -105,6 +167,27 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_key(tmp_path, old, new, sen
         load(tmp_path, QUICK.replace(old, new, 1))
     assert str(tmp_path / "params.yaml") in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_union_names_whole_sections(tmp_path):
+    parts = (
+        "parts: {lab: {folder: {path: x, images: true}}, web2: {hub: {repo: a/b, revision: main}}} "
+    )
+    params = load(tmp_path, QUICK.replace("parts: {} ", parts))
+    lab, web = params.sources.union.parts.values()
+    assert lab.folder.path == "x" and lab.hub is None
+    assert web.hub.repo == "a/b" and (web.folder, web.table, web.synthetic) == (None, None, None)
+
+
+def test_values_that_stand_for_everything_are_allowed(tmp_path):
+    text = QUICK.replace("slices: [Male, Young]", "slices: []").replace(
+        "unknown: 0.0", "unknown: 1"
+    )
+    text = text.replace("where: null", 'where: "size >= 96 and not Male"')
+    params = load(tmp_path, text.replace("test: 0.1}", "test: 0.10000000001}"))
+    assert params.evaluate.slices == [] and params.sources.synthetic.unknown == 1
+    assert params.data.where == "size >= 96 and not Male"
+    assert params.sources.table.splits.test > 0.1
 
 
 @pytest.mark.parametrize("number", ["1e-05", "0.00001", "1"])

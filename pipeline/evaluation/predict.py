@@ -61,7 +61,8 @@ def predict_splits(settings: Params, view: View, model_folder: Path, shards: Pat
 
 def _require_same_set(view: View, trained: AttributeSet, folder: Path) -> None:
     """Raise PipelineError where a network names other attributes than the set of the params."""
-    if view.attributes.regions != trained.regions:
+    ours, theirs = (list(s.regions.items()) for s in (view.attributes, trained))
+    if ours != theirs:  # in their order, which is that of the logits
         other = set(view.attributes.names) ^ set(trained.names)
         told = f"{min(other)} is in one alone" if other else "their regions differ"
         raise PipelineError(

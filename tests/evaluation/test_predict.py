@@ -5,9 +5,14 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
+from pipeline.attributes import AttributeSet, set_of_model
 from pipeline.dataset.codec import CropSettings
+from pipeline.dataset.view import View
+from pipeline.dataset.where import Where
+from pipeline.errors import PipelineError
 from pipeline.evaluation.predict import predict_splits
 from pipeline.files import sha256_of
 from pipeline.network.model import Architecture, FaceAttributes
@@ -67,3 +72,49 @@ def test_the_judged_split_and_valid_are_asked_about(judged, asked, shards: Path,
         assert rows.probabilities.shape == rows.labels.shape
     with ShardReader(shards, "train", CELEBA_VIEW) as reader:
         np.testing.assert_allclose(found.train_prevalence, reader.labels().values.mean(axis=0))
+
+
+FEW = set_of_model({"face": ["Smiling", "Male"], "eyes": ["Eyeglasses"]}, "Few")
+
+
+def saved(folder: Path, attributes: AttributeSet) -> Path:
+    architecture = Architecture("resnet10t", 64, width=16, depth=1)
+    model = FaceAttributes(architecture, attributes.regions)
+    save_model(model, folder, attributes, {"licence": "none", "source": "synthetic"})
+    return folder
+
+
+def test_a_view_says_of_what_and_of_whom(shards: Path, tmp_path: Path):
+    write_params(tmp_path / "params.yaml")
+    view = View(FEW, Where("not Bald and celeb_id != 3"))
+    found = predict_splits(
+        load_params(tmp_path / "params.yaml"), view, saved(tmp_path, FEW), shards
+    )
+    index = pq.read_table(shards / "index.parquet").to_pylist()
+    kept = [row for row in index if not row["Bald"] and row["celeb_id"] != 3]
+    assert len(kept) < len(index) and found.attributes == FEW
+    for split, rows in found.splits.items():
+        inside = [row for row in kept if row["split"] == split]
+        assert rows.names == ("Smiling", "Male", "Eyeglasses")
+        assert rows.keys == [row["key"] for row in inside]
+        assert rows.labels.tolist() == [[row[name] for name in rows.names] for row in inside]
+        assert rows.known is None and rows.probabilities.shape == (len(inside), 3)
+    train = [[row[name] for name in FEW.model_order] for row in kept if row["split"] == "train"]
+    np.testing.assert_allclose(found.train_prevalence, np.mean(train, axis=0))
+
+
+@pytest.mark.parametrize(
+    ("trained", "told"),
+    [
+        (set_of_model({"face": ["Smiling", "Male"]}), "Eyeglasses is in one alone"),
+        (set_of_model({"face": ["Smiling", "Male", "Eyeglasses"]}), "their regions differ"),
+        (set_of_model({"face": ["Male", "Smiling"], "eyes": ["Eyeglasses"]}), "regions differ"),
+        (set_of_model({"eyes": ["Eyeglasses"], "face": ["Smiling", "Male"]}), "regions differ"),
+    ],
+)
+def test_a_network_of_another_set_is_not_asked(shards: Path, tmp_path: Path, trained, told):
+    write_params(tmp_path / "params.yaml")
+    settings = load_params(tmp_path / "params.yaml")
+    with pytest.raises(PipelineError, match=f"another attribute set than Few .*{told}") as raised:
+        predict_splits(settings, View(FEW), saved(tmp_path, trained), shards)
+    assert str(raised.value).endswith("run `pipeline train` again.")

@@ -20,7 +20,7 @@ def rows(count: int = 40) -> list[list[object]]:
     races = ["White", "Black", "East Asian"]
     return [
         [
-            f"p/{i}.jpg", f"person {i % 9}", i % 2, -1 if i % 5 else 1 - i % 2,
+            f"p/{i}.jpg", f"person {i % 9}", ("no", "yes")[i % 2], -1 if i % 5 else 1 - i % 2,
             races[i % 3], ["train", "val", "test"][i % 3], f"note {i}", "",
         ]
         for i in range(count)
@@ -72,6 +72,7 @@ def test_columns_are_taken_for_what_they_are_and_told(init):
     assert (table.labels, table.classes) == (["smiling", "hat"], ["race"])
     source = TableSource(table)
     assert source.counts == {"train": 14, "valid": 13, "test": 13}
+    assert "4 of 200 labels not known" in source.found()
 
 
 def test_comments_of_the_params_stay_and_nothing_else_changes(init):
@@ -147,3 +148,86 @@ def test_a_set_that_is_there_is_kept(pipeline):
     os.remove("params.yaml")
     code, _, err = pipeline("init", "faces/labels.csv", "--out", "b.yaml")
     assert code == 1 and "params.yaml does not exist" in err and not Path("b.yaml").exists()
+
+
+def test_a_column_of_0_and_1_beside_one_of_three_values_is_left_out_and_told(init):
+    """With 0 for unknown all of its labels would be yes, and nobody would see it."""
+    header = ["file", "both", "words", "three", "all"]
+    made = [[f"{i}.jpg", i % 2, ("no", "yes")[i % 2], i % 3 - 1, 1] for i in range(12)]
+    write_table(Path("faces"), made, header)
+    out = init("faces/labels.csv")
+    assert "three holds -1, 0 and 1: 0 is taken for a label that is not known" in out
+    assert "both: left out, for 0 says that a label is not known" in out
+    assert "words: labels, 50.0% hold\n" in out and "all: left out, all its labels are yes" in out
+    assert "three: labels, 50.0% hold, 33.3% not known" in out
+    assert load_set("attributes.yaml").names == ("words", "three")
+
+
+def test_every_row_is_looked_at(init):
+    """A class and a -1 that come last of all are found."""
+    made = [[f"{i}.jpg", i % 2, "ab"[i % 2]] for i in range(70_000)]
+    made[-1][1:] = [-1, "late"]
+    Path("t.csv").write_text(
+        "".join(f"{a},{b},{c}\n" for a, b, c in [("file", "x1", "kind"), *made])
+    )
+    out = init("t.csv")
+    assert "x1: left out" not in out and "x1: labels, 100.0% hold, 50.0% not known" in out
+    assert "kind_late" in load_set("attributes.yaml").names
+    assert "'0.jpg' is not beside the table, so set sources.table.images" in out
+
+
+def test_what_is_called_like_a_split_need_not_be_one(init):
+    header = ["file", "Headset", "test", "subset", "fold"]
+    made = [[f"{i}.jpg", i % 2, i % 2, ["train", "test", ""][i % 3], i % 3] for i in range(12)]
+    write_table(Path("faces"), made, header)
+    out = init("faces/labels.csv")
+    assert "Headset: labels" in out and "test: labels" in out and "fold: the splits" in out
+    assert "subset: left out, these are splits, and 4 rows have none" in out
+
+
+def test_an_archive_of_something_else_is_not_taken_for_the_pictures(init):
+    header = ["file", "x1"]
+    table = write_table(Path("faces/deep"), [[f"{i}.jpg", i % 2] for i in range(8)], header)
+    shutil.move(table, "faces/labels.csv")
+    pack(Path("faces/deep"), Path("faces/z.zip"), "top")
+    shutil.rmtree("faces/deep")
+    Path("faces/empty").mkdir()
+    Path("faces/a.zip").write_bytes(b"no archive")
+    Path("other").mkdir()
+    Path("other/note.txt").write_text("x")
+    pack(Path("other"), Path("faces/b.zip"))
+    assert "file: the pictures in faces/z.zip" in init("faces/labels.csv")
+
+
+def test_pictures_are_known_by_being_there_too(init):
+    made = [[f"faces/{i}", i % 2, f"note {i}.x"] for i in range(8)]
+    write_table(Path("t"), made, ["who", "x1", "note"])
+    assert "who: the pictures\n" in init("t/labels.csv")
+
+
+def test_regions_of_two_columns_never_fall_together(init):
+    long = "a very long name of a column of classes"
+    header = ["file", f"{long} 1", f"{long} 2", "face", "7th"]
+    made = [[f"{i}.jpg", "ab"[i % 2], "cd"[i % 2], "ef"[i % 2], "gh"[i % 2]] for i in range(8)]
+    write_table(Path("faces"), made, header, "_lächeln.csv")
+    init("faces/_lächeln.csv")
+    found = load_set("attributes.yaml")
+    assert found.name == "lcheln" and len(found.names) == 8
+    assert [len(names) for names in found.regions.values()] == [2] * 4
+    assert {"face", "classes_7th"} < found.regions.keys()
+
+
+def test_columns_of_other_types_are_left_out(init):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    Path("faces").mkdir()
+    columns = {"file": [f"{i}.jpg" for i in range(6)], "x1": [0, 1] * 3, "box": [[1, 2]] * 6}
+    pq.write_table(pa.table(columns), "faces/labels.parquet")
+    assert "box: left out, it is of type list<" in init("faces/labels.parquet")
+
+
+@pytest.mark.parametrize("name", ["x" * 5000 + ".jpg", "../../x.jpg", "/etc/x.jpg", "a\0.jpg"])
+def test_paths_that_lead_nowhere_are_no_traceback(init, name):
+    Path("t.csv").write_text("file,x1\n" + f"{name},1\n{name}2.jpg,0\n" * 3)
+    assert "so set sources.table.images" in init("t.csv")

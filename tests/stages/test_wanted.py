@@ -71,6 +71,26 @@ def test_raw_files_of_other_params_are_refused(stages, stage):
     assert written() == before
 
 
+def test_faces_with_other_labels_are_refused(stages):
+    """By what reads raw files and by what reads shards."""
+    write_params(
+        Path("params.yaml"),
+        **{"attributes: null ": "attributes: [Male] ", "unknown: 0": "unknown: 1"},
+    )
+    before = written()
+    for stage in ("stats", "shard", "train", "evaluate", "export"):
+        code, out, err = stages(stage)
+        folder = RAW if stage in ("stats", "shard") else SHARDS
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert err.startswith(f"error: {folder} was made with other params (sources.synthetic."), (
+            err
+        )
+        assert "sources.synthetic.attributes was None and is ['Male']" in err
+        assert "sources.synthetic.unknown was 0.0 and is 1.0" in err
+        assert "; run `pipeline download`" in err
+    assert written() == before
+
+
 def test_a_card_of_other_shards_is_named(stages):
     write_params(Path("params.yaml"), **{"samples: 40": "samples: 20"})  # as the fixture's
     assert stages("card")[0] == 0

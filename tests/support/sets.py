@@ -1,8 +1,11 @@
-"""Made-up evaluations of attribute sets of any size, with names as long as they may be."""
+"""Made-up evaluations of sets of any size, with names as long as they may be; CelebA's, cut."""
 
+import json
+from collections.abc import Iterable
 from itertools import cycle, islice
 
 from pipeline.tables import Row
+from tests.support.attributes import CELEBA
 
 _WORDS = ("Left", "Upper", "Wearing", "Sunglasses", "Slightly", "Open", "Narrow", "W" * 10)
 
@@ -33,3 +36,16 @@ def evaluation_of(attributes: int, regions: int, *, long: bool = False) -> list[
             }
         )
     return rows
+
+
+def celeba_without(*names: str) -> str:
+    """The text of CelebA's set less some attributes, as JSON, which is YAML too."""
+    values = CELEBA.model_dump()
+
+    def rest(of: Iterable[str]) -> list[str]:
+        return [name for name in of if name not in names]
+
+    values["attributes"] = {name: values["attributes"][name] for name in rest(CELEBA.names)}
+    values["regions"] = {region: rest(of) for region, of in CELEBA.regions.items() if rest(of)}
+    values["groups"] = [rest(group) for group in CELEBA.groups if len(rest(group)) > 1]
+    return json.dumps({**values, "name": "mine", "hidden": rest(CELEBA.hidden)})

@@ -73,6 +73,7 @@ class SyntheticSource:
                 " draw, or null for all."
             )
         self.labels = tuple(name for name in known if attributes is None or name in attributes)
+        self._chosen = attributes is not None
         self.unknown = unknown
         self.schema = raw_schema(self.labels)
         self.people = f"synthetic faces of seed {seed}"
@@ -91,8 +92,11 @@ class SyntheticSource:
 
     def found(self) -> str:
         """One sentence on what will be drawn."""
+        drawn = f", {len(self.labels)} attributes of CelebA's" if self._chosen else ""
+        unknown = f", {self.unknown:.1%} of the labels left unknown" if self.unknown else ""
         return (
-            f"synthetic faces: {sum(self.counts.values()):,} portraits to draw, seed {self.seed}."
+            f"synthetic faces: {sum(self.counts.values()):,} portraits to draw, seed"
+            f" {self.seed}{drawn}{unknown}."
         )
 
     def provenance(self) -> dict[str, Any]:
@@ -103,7 +107,7 @@ class SyntheticSource:
             " prevalences and correlations of CelebA.",
             "revision": REVISION,
             "seed": self.seed,
-            **({} if self.labels == celeba_labels() else {"drawn": list(self.labels)}),
+            **({"drawn": list(self.labels)} if self._chosen else {}),
             **({"unknown": self.unknown} if self.unknown else {}),
             "licence": "CC0-1.0: no person is shown; the images are generated and free to use.",
         }

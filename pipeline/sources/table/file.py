@@ -13,7 +13,6 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.parquet as pq
 
 from pipeline.dataset.parquet import LARGEST_PART, MOST_TIMES, check_sizes, open_bounded
 from pipeline.errors import PipelineError, one_line
@@ -39,11 +38,15 @@ _ODD: Final = (pa.ArrowException, OSError, ValueError, csv.Error)
 class TableFile:
     """A CSV or parquet file. Raises PipelineError where it is none that can be read."""
 
+    odd: dict[str, str]
+    """Columns that cannot be read as texts -> their type; parquet may have some."""
+
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.odd = path, {}
         try:
             check_plain(path, LARGEST_TABLE)
-            self._is_parquet = path.open("rb").read(4) == b"PAR1"
+            with path.open("rb") as file:
+                self._is_parquet = file.read(4) == b"PAR1"
             self.columns: list[str] = (
                 self._parquet_columns() if self._is_parquet else self._header()
             )
@@ -120,25 +123,31 @@ class TableFile:
 
     def _parquet_columns(self) -> list[str]:
         with open_bounded(self.path, most_rows=MOST_ROWS) as file:
+            for column in file.schema_arrow:
+                if not _is_plain(column.type):
+                    self.odd[column.name] = str(column.type)
             return list(file.schema_arrow.names)
 
     def _parquet(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         most = LARGEST_PART + MOST_TIMES * self.path.stat().st_size
+        if odd := [name for name in columns if name in self.odd]:
+            raise ValueError(f"its column {odd[0]!r} is of type {self.odd[odd[0]]}")
         with open_bounded(self.path, most_rows=MOST_ROWS) as file:
-            self._check_kinds(file, columns)
             check_sizes(file, range(file.metadata.num_row_groups), columns, most)
             for batch in file.iter_batches(_ROWS_AT_ONCE, columns=columns):
                 arrays = [_texts(batch[name]) for name in columns]
                 yield pa.record_batch(arrays, columns)
 
-    def _check_kinds(self, file: pq.ParquetFile, columns: list[str]) -> None:
-        for name in columns:
-            kind = file.schema_arrow.field(name).type
-            if pa.types.is_dictionary(kind):
-                kind = kind.value_type
-            plain = pa.types.is_primitive(kind) or pa.types.is_string(kind)
-            if not (plain or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
-                raise ValueError(f"its column {name!r} is of type {kind}")
+
+def _is_plain(kind: pa.DataType) -> bool:
+    """Whether a column of parquet holds texts, numbers or truth values."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    tests = (
+        *(pa.types.is_string, pa.types.is_large_string, pa.types.is_boolean),
+        *(pa.types.is_integer, pa.types.is_floating, pa.types.is_null),
+    )
+    return any(test(kind) for test in tests)
 
 
 def _texts(column: pa.Array) -> pa.Array:
@@ -147,4 +156,7 @@ def _texts(column: pa.Array) -> pa.Array:
         column = column.dictionary_decode()
     if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+        largest = pc.max(pc.abs(column)).as_py() or 0
+        if largest < 1 << 53 and pc.all(pc.equal(column, pc.floor(column))).as_py() is not False:
+            column = column.cast(pa.int64())  # numbers that pandas made floats, for one was missing
     return column.cast(pa.string())

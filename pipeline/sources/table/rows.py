@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,12 +22,16 @@ from pipeline.sources.table.values import (
     identities,
     label_codes,
     labels_of,
+    people,
     split_codes,
 )
 from pipeline.vocabulary import MOST_ATTRIBUTES
 
 LONGEST_PATH = 4096
 """Bytes of the path of a picture."""
+
+MOST_TEXT = (1 << 31) - 1
+"""Bytes of all paths; Arrow's columns of texts hold no more. Twenty million have 100 bytes each."""
 
 _LEADS_OUT = r"^[/~]|^[A-Za-z]:|(^|/)\.\.(/|$)|[\x00\n\r]"
 """Of a path that leaves the folder of the pictures, or is none."""
@@ -53,6 +58,16 @@ class TableRows:
 
     celeb_id: np.ndarray
     """int64 [N]; -1 where unknown."""
+
+
+class _Block(NamedTuple):
+    """The attributes of some columns."""
+
+    names: list[str]
+    values: np.ndarray
+    """bool [N, attributes], as are `known`."""
+
+    known: np.ndarray
 
 
 def read_table_rows(file: TableFile, settings: Table) -> TableRows:
@@ -82,20 +97,21 @@ def read_table_rows(file: TableFile, settings: Table) -> TableRows:
             parts[name].append(clean(batch[name]))
         first += len(batch)
     paths = _paths(file, pa.chunked_array(parts[settings.image]))
-    names, values, known = _labels(file, settings, np.concatenate(codes))
-    for column in settings.classes:
-        more = _classes(file, column, pa.chunked_array(parts[column]))
-        names, values, known = [*names, *more[0]], [*values, *more[1]], [*known, *more[2]]
+    every = np.concatenate(codes)
+    codes.clear()
+    blocks = [_labels(file, settings, every)] if settings.labels else []
+    blocks += [_classes(file, name, pa.chunked_array(parts[name])) for name in settings.classes]
+    names = [name for block in blocks for name in block.names]
     _check_attributes(file, names)
-    celeb_id, people = _people(file, settings, parts, len(paths))
-    told = np.column_stack(known)
+    shown = people(pa.chunked_array(parts[settings.identity])) if settings.identity else None
+    known = _side_by_side([block.known for block in blocks])
     return TableRows(
         paths,
         tuple(names),
-        np.column_stack(values),
-        None if told.all() else told,
-        np.concatenate(splits) if splits else _hashed(paths, people, settings),
-        celeb_id,
+        _side_by_side([block.values for block in blocks]),
+        None if known.all() else known,
+        np.concatenate(splits) if splits else _hashed(paths, shown, settings),
+        np.full(len(paths), -1, np.int64) if shown is None else identities(shown),
     )
 
 
@@ -131,7 +147,10 @@ class _named:
 
 def _paths(file: TableFile, column: pa.ChunkedArray) -> pa.StringArray:
     """The paths of the pictures, with / between folders. Raises PipelineError for what is none."""
+    if column.nbytes > MOST_TEXT:
+        raise PipelineError(f"{file.path}: the paths of its pictures have more than 2 GB.")
     paths = pc.replace_substring(column.combine_chunks(), "\\", "/")
+    paths = pc.replace_substring_regex(paths, r"(/\.?)*/", "/")  # one spelling for one picture
     paths = pc.replace_substring_regex(paths, r"^(\./)+", "")
     for odd, why in (
         (pc.fill_null(pc.equal(paths, ""), True), "has no path of a picture"),
@@ -159,28 +178,26 @@ def _paths(file: TableFile, column: pa.ChunkedArray) -> pa.StringArray:
     return paths
 
 
-def _labels(
-    file: TableFile, settings: Table, codes: np.ndarray
-) -> tuple[list[str], list[np.ndarray], list[np.ndarray]]:
-    """Names, values and known of the columns of labels."""
-    values, known = [], []
+def _side_by_side(blocks: list[np.ndarray]) -> np.ndarray:
+    return blocks[0] if len(blocks) == 1 else np.hstack(blocks)  # hundreds of MB, not copied
+
+
+def _labels(file: TableFile, settings: Table, codes: np.ndarray) -> _Block:
+    """The columns of labels."""
+    values, known = np.empty(codes.shape, bool), np.empty(codes.shape, bool)
     for i, name in enumerate(settings.labels):
         try:
-            value, told = labels_of(codes[:, i], settings.unknown)
+            values[:, i], known[:, i] = labels_of(codes[:, i], settings.unknown)
         except ValueError as error:
             raise PipelineError(
                 f"{file.path}: {name} {error}; set sources.table.unknown to the one that says that"
                 " a label is not known."
             ) from None
-        values.append(value)
-        known.append(told)
-    return [attribute_name(name) for name in settings.labels], values, known
+    return _Block([attribute_name(name) for name in settings.labels], values, known)
 
 
-def _classes(
-    file: TableFile, column: str, texts: pa.ChunkedArray
-) -> tuple[list[str], list[np.ndarray], list[np.ndarray]]:
-    """Names, values and known of a column of classes: an attribute a class, by name."""
+def _classes(file: TableFile, column: str, texts: pa.ChunkedArray) -> _Block:
+    """A column of classes: an attribute a class, by name."""
     empty = pc.fill_null(pc.equal(texts, ""), True).to_numpy()
     classes = sorted(set(pc.unique(texts).to_pylist()) - {None, ""})
     if not 2 <= len(classes) <= MOST_CLASSES:
@@ -190,7 +207,8 @@ def _classes(
         )
     names = class_names(column, classes)
     values = [pc.fill_null(pc.equal(texts, value), False).to_numpy() for value in classes]
-    return list(names.values()), values, [~empty] * len(classes)
+    known = np.repeat(~empty[:, None], len(classes), axis=1)
+    return _Block(list(names.values()), np.column_stack(values), known)
 
 
 def _check_attributes(file: TableFile, names: Sequence[str]) -> None:
@@ -206,24 +224,9 @@ def _check_attributes(file: TableFile, names: Sequence[str]) -> None:
         raise PipelineError(f"{file.path}: {error}.") from error
 
 
-def _people(
-    file: TableFile, settings: Table, parts: dict[str, list[pa.Array]], rows: int
-) -> tuple[np.ndarray, pa.ChunkedArray | None]:
-    """Who is shown, int64 [N], and the texts that say so."""
-    if settings.identity is None:
-        return np.full(rows, -1, np.int64), None
-    texts = pa.chunked_array(parts[settings.identity])
-    try:
-        return identities(texts), texts
-    except (pa.ArrowInvalid, ValueError) as error:
-        raise PipelineError(
-            f"{file.path}: {settings.identity} holds no identities ({error})."
-        ) from error
-
-
-def _hashed(paths: pa.StringArray, people: pa.ChunkedArray | None, settings: Table) -> np.ndarray:
+def _hashed(paths: pa.StringArray, shown: pa.ChunkedArray | None, settings: Table) -> np.ndarray:
     """A split for each row, by a hash of the person, or of the path where nobody is named."""
-    names = paths if people is None else pc.coalesce(people.combine_chunks(), paths)
+    names = paths if shown is None else pc.coalesce(shown.combine_chunks(), paths)
     distinct = names.dictionary_encode()
     drawn = hashed_splits(distinct.dictionary.to_pylist(), settings.splits, settings.seed)
     return drawn[distinct.indices.to_numpy()]

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from pipeline.dataset.labels import label_columns
+from pipeline.dataset.labels import known_counts, label_columns
 from pipeline.dataset.raw import BYTES_PER_GROUP, IMAGE, ROWS_PER_GROUP, raw_schema
 from pipeline.errors import PipelineError
 from pipeline.files import sha256_of
@@ -58,11 +58,25 @@ class TableSource:
         if not (self._settings.split or self._settings.identity):
             how = "a hash of the path"
         unknown = 0 if known is None else int((~known).sum())
+        alike = self._alike()
+        same = f"{', '.join(alike[:3])}{', ...' * bool(alike[3:])}"
         return (
             f"{self._file.path}: {len(rows.paths):,} pictures in {self._pictures.place},"
             f" {len(rows.names)} attributes, {unknown:,} of {rows.values.size:,} labels not known,"
-            f" {people:,} people; splits by {how}: {splits}."
+            f" {people:,} people; splits by {how}: {splits}"
+            + (
+                f"; of {len(alike)} attributes all known labels are alike ({same})."
+                if alike
+                else "."
+            )
         )
+
+    def _alike(self) -> list[str]:
+        """The attributes that all pictures have, or none, as far as it is known."""
+        rows = self._rows
+        positive = np.count_nonzero(rows.values, axis=0)
+        alike = (positive == 0) | (positive == known_counts(rows.values, rows.known))
+        return [name for name, same in zip(rows.names, alike, strict=True) if same]
 
     def provenance(self) -> dict[str, Any]:
         """Name and sha256 of the table, and the params that decide; no path of this machine."""

@@ -13,17 +13,22 @@ from pipeline.errors import PipelineError
 from pipeline.params import Splits
 from pipeline.vocabulary import SPLITS
 
-YES: Final = ("1", "1.0", "+1", "true", "yes", "y", "t")
-NO: Final = ("0", "0.0", "false", "no", "n", "f")
-MINUS: Final = ("-1", "-1.0")
-EMPTY: Final = ("nan", "null", "none", "na", "n/a", "?")
-"""How labels are spelt, in any case; an empty cell is unknown as well."""
+_UNKNOWN, _NO, _ZERO, _MINUS, _YES = range(5)
 
-_UNKNOWN, _NO, _MINUS, _YES = 0, 1, 2, 3
-_CODES: Final = np.array(
-    [_YES] * len(YES) + [_NO] * len(NO) + [_MINUS] * len(MINUS) + [_UNKNOWN] * len(EMPTY), np.int8
-)
-_SPELT: Final = pa.array([*YES, *NO, *MINUS, *EMPTY])
+_SPELLINGS: Final = {
+    _YES: ("1", "1.0", "+1", "true", "yes", "y", "t"),
+    _NO: ("false", "no", "n", "f"),
+    _ZERO: ("0", "0.0", "-0.0"),
+    _MINUS: ("-1", "-1.0"),
+    _UNKNOWN: ("nan", "null", "none", "na", "n/a", "?"),
+}
+"""How labels are spelt, in any case; an empty cell is unknown as well. Numbers are apart from the
+words: 0 or -1 may say that a label is not known, `no` may not."""
+
+_CODE_OF: Final = {text: code for code, texts in _SPELLINGS.items() for text in texts}
+_SPELT: Final = pa.array([*_CODE_OF])
+_CODES: Final = np.array([*_CODE_OF.values(), _UNKNOWN], np.int8)
+"""Of each spelling, and of an empty cell."""
 
 SPLIT_NAMES: Final = {
     "train": ("train", "training", "0"),
@@ -67,8 +72,12 @@ def label_codes(column: pa.Array) -> np.ndarray:
     if pc.any(odd).as_py():
         row = int(np.flatnonzero(odd.to_numpy(zero_copy_only=False))[0])
         raise OddValue(row, column[row].as_py())
-    codes = np.append(_CODES, np.int8(_UNKNOWN))
-    return codes[pc.fill_null(places, len(_CODES)).to_numpy()]
+    return _CODES[pc.fill_null(places, len(_SPELT)).to_numpy()]
+
+
+def holds_both(codes: np.ndarray) -> bool:
+    """Whether 0 and -1 both occur, so that one of them says that a label is not known."""
+    return bool((codes == _ZERO).any() and (codes == _MINUS).any())
 
 
 def labels_of(codes: np.ndarray, unknown: int | None) -> tuple[np.ndarray, np.ndarray]:
@@ -76,9 +85,9 @@ def labels_of(codes: np.ndarray, unknown: int | None) -> tuple[np.ndarray, np.nd
 
     Raises ValueError where 0 and -1 both occur, and nothing says which is meant.
     """
-    if unknown is None and (codes == _NO).any() and (codes == _MINUS).any():
+    if unknown is None and holds_both(codes):
         raise ValueError("holds both 0 and -1")
-    hidden = {0: _NO, -1: _MINUS, None: _UNKNOWN}[unknown]
+    hidden = {0: _ZERO, -1: _MINUS, None: _UNKNOWN}[unknown]
     return codes == _YES, (codes != _UNKNOWN) & (codes != hidden)
 
 
@@ -101,17 +110,19 @@ def hashed_splits(names: Sequence[str], shares: Splits, seed: int) -> np.ndarray
     return np.searchsorted(ends[:2], drawn, side="right").astype(np.int8)
 
 
-def identities(texts: pa.ChunkedArray) -> np.ndarray:
+def people(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Who is shown, one text for one person: 7, 007 and 7.0 are 7; null where unknown."""
+    named = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+    return pc.replace_substring_regex(named, r"^0*([0-9]+?)(\.0)?$", r"\1")
+
+
+def identities(people: pa.ChunkedArray) -> np.ndarray:
     """Who is shown, int64 [N]: numbers as they are, other texts in the order they appear; -1: null.
 
-    Raises ValueError for more identities than fit, or numbers below 0.
+    Numbers that int64 does not hold are texts like any other.
     """
-    known = pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
-    numeric = pc.all(pc.match_substring_regex(known, r"^[0-9]{1,18}(\.0)?$")).as_py()
-    if numeric is not False:
-        whole = pc.replace_substring_regex(known, r"\.0$", "")
-        return pc.fill_null(whole.cast(pa.int64()), -1).to_numpy().astype(np.int64)
-    codes = known.combine_chunks().dictionary_encode().indices
+    numeric = pc.all(pc.match_substring_regex(people, r"^[0-9]{1,18}$")).as_py()
+    codes = people if numeric is not False else people.combine_chunks().dictionary_encode().indices
     return pc.fill_null(codes.cast(pa.int64()), -1).to_numpy().astype(np.int64)
 
 

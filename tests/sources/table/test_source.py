@@ -317,3 +317,107 @@ def test_maad_face_and_fairface_in_their_published_form(tmp_path):
     row = labels_of(source, tmp_path / "f")["train/1.jpg"]
     held = [name for name, value in row.items() if value is True]
     assert held == ["age_50_59", "gender_Male", "race_East_Asian"]
+
+
+@pytest.mark.parametrize(
+    "again", ["./a/1.jpg", "a//1.jpg", "a/./1.jpg", ".//a/././1.jpg", r"a\1.jpg"]
+)
+def test_one_picture_has_one_spelling(tmp_path, again):
+    table = write_table(tmp_path / "t", [["a/1.jpg", 1], ["b/.2.jpg", 0]], ["file", "x1"])
+    with table.open("a") as file:
+        file.write(f"{again},1\n")
+    with pytest.raises(PipelineError, match=r"has the picture 'a/1\.jpg' in 2 rows"):
+        TableSource(settings(table, labels=["x1"]))
+
+
+def test_people_of_a_parquet_file_are_whole_numbers_though_one_is_missing(tmp_path):
+    write_table(tmp_path / "t", [[f"{i}.jpg"] for i in range(3)], ["file"])
+    columns = {
+        "file": ["0.jpg", "1.jpg", "2.jpg"],
+        "who": [2e15, float("nan"), 3.0],
+        "x1": [1, 0, 1],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "t/labels.parquet")
+    chosen = settings(tmp_path / "t/labels.parquet", labels=["x1"], identity="who")
+    rows = labels_of(TableSource(chosen), tmp_path)
+    assert [rows[f"{i}.jpg"]["celeb_id"] for i in range(3)] == [2 * 10**15, None, 3]
+
+
+def test_the_split_of_nobody_goes_by_the_path(tmp_path):
+    rows = [[f"{i}.jpg", "  " if i % 2 else "", i % 2] for i in range(60)]
+    table = write_table(tmp_path / "t", rows, ["file", "who", "x1"])
+    nobody = TableSource(settings(table, labels=["x1"], identity="who"))
+    assert nobody.counts == TableSource(settings(table, labels=["x1"])).counts
+    assert min(nobody.counts.values()) > 0 and "0 people" in nobody.found()
+
+
+def test_labels_that_are_all_alike_are_said(tmp_path):
+    rows = [[f"{i}.jpg", i % 2, "yes", 1 - i % 2] for i in range(4)]
+    table = write_table(tmp_path / "t", rows, ["file", "x1", "x2", "x3"])
+    chosen = settings(table, labels=["x1", "x2", "x3"])
+    assert "; of 1 attributes all known labels are alike (x2)." in TableSource(chosen).found()
+    told = TableSource(chosen.model_copy(update={"unknown": 0})).found()
+    assert "; of 3 attributes all known labels are alike (x1, x2, x3)." in told
+    plain = TableSource(chosen.model_copy(update={"labels": ["x1", "x3"]})).found()
+    assert plain.endswith("test.") and "labels are alike" not in plain
+
+
+def test_a_row_group_ends_where_pictures_are_large_and_order_stays(tmp_path, monkeypatch):
+    rows = [[f"{i}.jpg", i % 2] for i in range(7)]
+    table = write_table(tmp_path / "t", rows, ["file", "x1"])
+    largest = max(path.stat().st_size for path in (tmp_path / "t").glob("*.jpg"))
+    monkeypatch.setattr("pipeline.sources.table.source.BYTES_PER_GROUP", 2 * largest)
+    alone = Splits(train=1.0, valid=0.0, test=0.0)
+    batches = list(TableSource(settings(table, labels=["x1"], splits=alone)).batches("train"))
+    assert len(batches) > 2 and all(len(batch) < 4 for batch in batches)
+    names = [row["path"] for batch in batches for row in batch["image"].to_pylist()]
+    assert names == [row[0] for row in rows]
+
+
+def test_what_is_no_picture_has_no_size_and_is_kept_for_shard_to_name(tmp_path):
+    rows = [["1.jpg", 1], ["2.png", 0], ["3.jpg", 1]]
+    table = write_table(tmp_path / "t", rows, ["file", "x1"])
+    (tmp_path / "t/1.jpg").write_bytes(b"no picture")
+    (tmp_path / "t/2.png").write_bytes(picture(0, 31, 47, "PNG"))
+    (tmp_path / "t/3.jpg").write_bytes(b"")
+    found = labels_of(TableSource(settings(table, labels=["x1"])), tmp_path)
+    assert [found[name]["size"] for name, _ in rows] == [None, 31, None]
+    assert found["1.jpg"]["image"]["bytes"] == b"no picture"
+
+
+def test_what_a_table_says_of_itself_is_of_no_machine(table, tmp_path):
+    plain = TableSource(settings(table, **LABELS)).provenance()
+    assert plain["table"]["name"] == "labels.csv" and len(plain["table"]["sha256"]) == 64
+    assert plain["licence"].startswith("unknown") and plain["params"]["labels"] == ["smile", "hat"]
+    assert str(tmp_path) not in str(plain)
+    assert TableSource(settings(table, **LABELS, licence="mine")).provenance()["licence"] == "mine"
+
+
+def test_columns_of_other_types_matter_only_where_they_are_named(table, tmp_path):
+    columns = {name: [row[i] for row in ROWS] for i, name in enumerate(HEADER)}
+    columns["box"] = [[1, 2, 3, 4]] * 4
+    other = table.parent / "labels.parquet"
+    pq.write_table(pa.table(columns), other)
+    assert TableSource(settings(other, **LABELS)).counts["train"] == 2
+    with pytest.raises(PipelineError, match="its column 'box' is of type list"):
+        TableSource(settings(other, **{**LABELS, "labels": ["box"]}))
+
+
+def test_a_picture_that_unpacks_to_too_much_is_refused_unread(table, tmp_path):
+    archive = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for row in ROWS:
+            file.writestr(row[0], bytes((64 << 20) + 1) if row is ROWS[0] else picture(0))
+    assert archive.stat().st_size < 1 << 20
+    with pytest.raises(PipelineError, match=r"a/1\.jpg claims 67,108,865 bytes"):
+        write_raw(TableSource(settings(table, **LABELS, images=str(archive))), tmp_path / "raw")
+
+
+def test_a_member_that_is_damaged_or_locked_is_a_sentence(table, tmp_path):
+    archive = pack(table.parent, tmp_path / "pictures.zip")
+    data = bytearray(archive.read_bytes())
+    start = data.index(b"a/1.jpg") + 40
+    data[start : start + 20] = bytes(20)
+    archive.write_bytes(data)
+    with pytest.raises(PipelineError, match=r"a/1\.jpg cannot be read .*; get the archive again"):
+        write_raw(TableSource(settings(table, **LABELS, images=str(archive))), tmp_path / "raw")
