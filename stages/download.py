@@ -7,7 +7,8 @@ def download(params: ParamsFile = PARAMS) -> None:
     """Fetch or draw faces and labels. Writes data/SOURCE/raw.
 
     The source is `data.source` of the params: `synthetic` draws faces here, `folder` reads the
-    CelebA that CELEBA_ROOT points to, `hub` fetches it. Writes raw parquet and source.json, whole
+    CelebA that CELEBA_ROOT points to, `hub` fetches it, `table` reads pictures and labels of your
+    own, `union` several of these. Writes raw parquet and source.json, whole
     or not at all. Stops where images are missing, unless sources.folder.images is false.
     """
     from pipeline.dataset.raw_writer import write_raw
@@ -23,6 +24,6 @@ def download(params: ParamsFile = PARAMS) -> None:
     print(f"{folder}: {counts} rows, {index.images:,} images, {len(index.files)} files")
     if settings.data.source != "synthetic":
         print(
-            "DVC does not see when the files of the source or CELEBA_ROOT change; when they did,"
+            "DVC does not see when the files of the source (or CELEBA_ROOT) change; when they did,"
             " run `dvc repro -f download`, then `dvc repro`"
         )

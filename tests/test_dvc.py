@@ -198,9 +198,8 @@ def test_repro_in_fresh_clones_is_reproducible_and_experiments_run_what_they_mus
     printed = run(first, "dvc", "exp", "run", "-n", "fewer", "-S", "data.attributes=mine.yaml")
     ran = [stage for stage in STAGES if f"Running stage '{stage}'" in printed]
     assert ran == ["stats", "train", "evaluate", "export"]  # raw files and shards have all labels
-    named = run(first, "git", "show", "fewer:data/evaluation/attributes.csv").splitlines()
+    named = (first / "data/evaluation/attributes.csv").read_text().splitlines()
     assert len(named) == 1 + 39 and not [row for row in named if row.startswith("Bald,")]
-    run(first, "dvc", "exp", "apply", "fewer")
     (first / "mine.yaml").write_text(celeba_without("Bald") + "\n# Of it every byte counts.")
     changed = json.loads(run(first, "dvc", "status", "--json"))
     assert set(changed) == {"stats", "train", "evaluate", "export"}

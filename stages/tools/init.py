@@ -39,6 +39,6 @@ def init(
     print(
         f"{out}: {len(attributes.names)} attributes in {len(attributes.regions)} regions; look at"
         " it, and say there where the labels come from\n"
-        f"{params}: data.source is table, sources.table is filled in; evaluate.slices is"
-        f" {found.slices}\nnow: dvc repro, then pipeline report"
+        f"{params}: data.source is table, data.where null, sources.table filled in;"
+        f" evaluate.slices is {found.slices}\nnow: dvc repro, then pipeline report"
     )

@@ -18,15 +18,20 @@ from pathlib import Path
 from types import FrameType
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from pipeline.apps.photos import read_crop
 from pipeline.apps.predictor import open_predictor, predict_files
 from pipeline.apps.site import read_card
+from pipeline.attributes import load_set
 from pipeline.dataset.codec import BadImage, CropSettings
 from pipeline.dataset.duplicates import find_duplicates
 from pipeline.dataset.raw_labels import read_labels
+from pipeline.dataset.raw_writer import write_raw
 from pipeline.dataset.view import View
 from pipeline.errors import PipelineError
 from pipeline.evaluation import predictions
@@ -46,6 +51,7 @@ from pipeline.report.revisions import read_revision
 from pipeline.shards.foreign import index_of
 from pipeline.shards.read import ShardReader
 from pipeline.sources.folder.source import FolderSource
+from pipeline.sources.table.source import TableSource
 from pipeline.verification.verify import verify
 from pipeline.vocabulary import SPLITS
 from tests.support.attributes import CELEBA, CELEBA_ORDER, CELEBA_VIEW, REGIONS
@@ -54,6 +60,8 @@ from tests.support.fuzz import damage_parquet, damaged, damaged_json, damaged_te
 from tests.support.networks import pictures
 from tests.support.predicted import found, settings
 from tests.support.project import ROOT, write_params
+from tests.support.tables import settings as table_settings
+from tests.support.tables import write_table
 
 pytest_plugins = ("tests.support.packages",)
 
@@ -193,12 +201,25 @@ def formats(
 
     coreml = package / "Data/com.apple.CoreML"
     train = raw / "train-00000-of-00001.parquet"
+    rows = [[f"{i}.jpg", f"p{i % 3}", i % 2, ["a", "b"][i % 2]] for i in range(12)]
+    own = write_table(root / "own", rows, ["file", "who", "x1", "kind"])
+    own_parquet = own.with_suffix(".parquet")
+    pq.write_table(pa.csv.read_csv(own), own_parquet)
+    own_set = Path(shutil.copy(ROOT / "pipeline/sets/celeba.yaml", root / "set.yaml"))
+
+    def own_table(path: Path) -> None:
+        chosen = table_settings(path, labels=["x1"], classes=["kind"], identity="who")
+        write_raw(TableSource(chosen), out / "own")
+
     listed = celeba / "Anno/list_attr_celeba.txt"
     partition, identity = (
         celeba / "Eval/list_eval_partition.txt",
         celeba / "Anno/identity_CelebA.txt",
     )
     return {
+        "own table": Format(own, lambda: own_table(own), damaged_text, 40),
+        "own parquet": Format(own_parquet, lambda: own_table(own_parquet), damaged, 40),
+        "attribute set": Format(own_set, lambda: load_set(str(own_set)), damaged_text, 20),
         "list_attr.txt": Format(listed, lambda: folder_source(celeba), damaged_text, 40),
         "list_attr.csv": Format(
             kaggle / "list_attr_celeba.csv", lambda: folder_source(kaggle), damaged_text, 40
@@ -356,6 +377,7 @@ NAMES = (
     "raw parquet, verified", "source.json", "tar", "index.json", "index.parquet", "_info.json",
     "foreign tar", "model.json", "safetensors", "ONNX", "Manifest.json", "mlmodel", "weight.bin",
     "predictions.parquet", "thresholds.json", "metrics.json", "attributes.csv", "radar.json",
+    "own table", "own parquet", "attribute set",
     "calibration.csv", "card", "params.yaml", "params as JSON", "dvc.lock", "compared metrics",
     "jpg", "png", "webp", "gif", "bmp", "tif", "jp2", "ppm", "avif",
 )  # fmt: skip

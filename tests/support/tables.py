@@ -5,11 +5,15 @@ import io
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 from PIL import Image
 
+from pipeline.dataset.raw_writer import Source, write_raw
 from pipeline.params import Table, load_params
+from pipeline.vocabulary import SPLITS
 from tests.support.project import ROOT
 
 DEFAULTS = load_params(ROOT / "recipes/quick.yaml").sources.table
@@ -51,3 +55,14 @@ def pack(folder: Path, archive: Path, top: str = "") -> Path:
         for path in paths:
             file.write(path, Path(top, path.relative_to(folder)))
     return archive
+
+
+def rows_of(source: Source, folder: Path) -> dict[str, dict[str, Any]]:
+    """File name -> what the raw files say of it."""
+    write_raw(source, folder / "raw")
+    rows = {}
+    for split in SPLITS:
+        for path in sorted((folder / "raw").glob(f"{split}-*.parquet")):
+            for row in pq.read_table(path).to_pylist():
+                rows[row["image"]["path"]] = {**row, "split": split}
+    return rows

@@ -14,7 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from pipeline.dataset.parquet import LARGEST_PART, MOST_TIMES, check_sizes, open_bounded
+from pipeline.dataset.parquet import (
+    LARGEST_PART,
+    LONGEST_TEXT,
+    MOST_TIMES,
+    check_sizes,
+    open_bounded,
+)
 from pipeline.errors import PipelineError, one_line
 from pipeline.reading import check_plain
 
@@ -132,11 +138,17 @@ class TableFile:
         most = LARGEST_PART + MOST_TIMES * self.path.stat().st_size
         if odd := [name for name in columns if name in self.odd]:
             raise ValueError(f"its column {odd[0]!r} is of type {self.odd[odd[0]]}")
-        with open_bounded(self.path, most_rows=MOST_ROWS) as file:
+        # As dictionaries: a long text may stand once in the file, for every row.
+        with open_bounded(self.path, columns, most_rows=MOST_ROWS) as file:
             check_sizes(file, range(file.metadata.num_row_groups), columns, most)
+            size = 0
             for batch in file.iter_batches(_ROWS_AT_ONCE, columns=columns):
-                arrays = [_texts(batch[name]) for name in columns]
-                yield pa.record_batch(arrays, columns)
+                size += sum(_text_bytes(column) for column in batch)
+                if size > most:
+                    raise ValueError(f"its texts take more than {most:,} bytes")
+                texts = pa.record_batch([_texts(batch[name]) for name in columns], columns)
+                texts.validate(full=True)  # that they are UTF-8
+                yield texts
 
 
 def _is_plain(kind: pa.DataType) -> bool:
@@ -148,6 +160,20 @@ def _is_plain(kind: pa.DataType) -> bool:
         *(pa.types.is_integer, pa.types.is_floating, pa.types.is_null),
     )
     return any(test(kind) for test in tests)
+
+
+def _text_bytes(column: pa.Array) -> int:
+    """Bytes of a column of dictionaries written out; 0 of numbers. Raises ValueError."""
+    if not pa.types.is_dictionary(column.type) or not _is_text(column.type.value_type):
+        return 0
+    lengths = pc.binary_length(column.dictionary)
+    if (longest := pc.max(lengths).as_py() or 0) > LONGEST_TEXT:
+        raise ValueError(f"a text of {longest:,} bytes, up to {LONGEST_TEXT:,} are read")
+    return int(pc.sum(lengths.take(column.indices)).as_py() or 0)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _texts(column: pa.Array) -> pa.Array:
