@@ -53,7 +53,8 @@ def test_it_holds_every_file_of_the_packages_and_nothing_of_the_tests(tree, whee
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {
         "pipeline/apps/page/index.html", "pipeline/apps/page/main.js",
-        "pipeline/facts/celeba_positives.csv", "pipeline/py.typed", "stages/tools/demo.py",
+        "pipeline/facts/celeba_positives.csv", "pipeline/py.typed", "pipeline/sets/celeba.yaml",
+        "stages/tools/demo.py",
     } <= names  # fmt: skip
     assert any(name.startswith("pipeline/report/") and name.endswith(".html") for name in names)
     files = (p for package in PACKAGES for p in (tree / package).rglob("*") if p.is_file())
