@@ -25,6 +25,7 @@ def export(params: ParamsFile = PARAMS) -> None:
     view = open_view(settings)
     with new_directory(EXPORT) as partial:
         model, description = load_model(MODEL)
+        description.require_set(view.attributes, MODEL)
         about = about_run(description, MODEL, EVALUATION)
         size, parameters = model.architecture.image_size, model.count_parameters()["total"]
         shards, count = shard_folder(settings.data.source), settings.export.images

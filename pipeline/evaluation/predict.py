@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.attributes import AttributeSet
 from pipeline.dataset.statistics import prevalence
 from pipeline.dataset.view import View
 from pipeline.errors import PipelineError
@@ -27,7 +26,7 @@ def predict_splits(settings: Params, view: View, model_folder: Path, shards: Pat
     from pipeline.shards.wanted import wanted_index
 
     model, description = load_model(model_folder)
-    _require_same_set(view, description.attribute_set(), model_folder)
+    description.require_set(view.attributes, model_folder)
     index = wanted_index(shards, settings)
     size, taken = index.size, model.architecture.image_size
     if size != taken:
@@ -57,15 +56,3 @@ def predict_splits(settings: Params, view: View, model_folder: Path, shards: Pat
             )
     fingerprint = sha256_of(model_folder / "model.safetensors")
     return Predictions(settings.data.source, fingerprint, view.attributes, rates, splits)
-
-
-def _require_same_set(view: View, trained: AttributeSet, folder: Path) -> None:
-    """Raise PipelineError where a network names other attributes than the set of the params."""
-    ours, theirs = (list(s.regions.items()) for s in (view.attributes, trained))
-    if ours != theirs:  # in their order, which is that of the logits
-        other = set(view.attributes.names) ^ set(trained.names)
-        told = f"{min(other)} is in one alone" if other else "their regions differ"
-        raise PipelineError(
-            f"The network of {folder} was trained with another attribute set than"
-            f" {view.attributes.name} ({told}); run `pipeline train` again."
-        )

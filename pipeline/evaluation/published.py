@@ -123,7 +123,7 @@ def standings(rows: Rows) -> list[Row]:
     """One row per method, the best mean first, from the rows of `beside_published` or their CSV.
 
     `method`, `mean` in per cent, `difference` (our mean less theirs, in points), and on how many
-    of the 40 attributes ours is `better` and `worse`.
+    of the attributes ours is `better` and `worse`.
     """
     *attributes, means = rows
     result: list[Row] = []

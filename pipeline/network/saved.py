@@ -83,13 +83,26 @@ class ModelDescription(Record):
     @model_validator(mode="after")
     def _one_order(self) -> "ModelDescription":
         known = self.attribute_set()
-        if list(known.model_order) != self.attributes or known.regions != self.regions:
+        ours, theirs = (list(regions.items()) for regions in (known.regions, self.regions))
+        if list(known.model_order) != self.attributes or ours != theirs:
             raise ValueError("attributes, regions and set do not name the same, in one order")
         return self
 
     def attribute_set(self) -> AttributeSet:
         """The attribute set that the network was trained with."""
         return self.set or set_of_model(self.regions)
+
+    def require_set(self, attributes: AttributeSet, folder: Path) -> None:
+        """Raise PipelineError where the network, of that folder, was trained with another set."""
+        trained = self.attribute_set()
+        ours, theirs = (list(s.regions.items()) for s in (attributes, trained))
+        if ours != theirs:  # in their order, which is that of the logits
+            other = set(attributes.names) ^ set(trained.names)
+            told = f"{min(other)} is in one alone" if other else "their regions differ"
+            raise PipelineError(
+                f"The network of {folder} was trained with another attribute set than"
+                f" {attributes.name} ({told}); run `pipeline train` again."
+            )
 
 
 def save_model(

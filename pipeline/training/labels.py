@@ -13,6 +13,8 @@ from pipeline.vocabulary import SPLITS
 def unlearnable(shards: Path, view: View) -> Iterator[str]:
     """Clauses that name attributes without a known label, or with one value only, in train."""
     train = split_labels(shards, SPLITS[0], view)
+    if not len(train):  # which the reader says
+        return
     known, positives = train.counts(), np.count_nonzero(train.values, axis=0)
     for odd, what in (
         (known == 0, "no known label in train, so what the network says of it means nothing"),
