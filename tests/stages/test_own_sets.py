@@ -161,8 +161,9 @@ def test_leaving_out_an_attribute_writes_no_data_anew_and_trains_again(trained: 
         "error: The network of data/model was trained with another attribute set than mine"
         " (Attractive is in one alone); run `pipeline train` again.\n"
     )
-    assert trained("evaluate") == (1, "", sentence)
-    assert not Path("data/evaluation").exists()
+    for stage, written in (("evaluate", "data/evaluation"), ("export", "data/export")):
+        assert trained(stage) == (1, "", sentence)
+        assert not Path(written).exists()
     for stage in ("stats", "train", "evaluate"):
         code, out, err = trained(stage)
         assert code == 0, err
