@@ -85,7 +85,7 @@ def square_crop(image: np.ndarray, size: int) -> np.ndarray:
     return cv2.resize(square, (size, size), interpolation=method)
 
 
-def decode_picture(data: bytes | memoryview, name: str = "", size: int = 1024) -> np.ndarray:
+def decode_picture(data: bytes | memoryview, size: int = 1024) -> np.ndarray:
     """The bytes of a picture of any size and common format -> uint8 RGB [H, W, 3], upright.
 
     A very large one comes smaller, its sides no less than twice `size`. The format follows from the
@@ -99,9 +99,9 @@ def decode_picture(data: bytes | memoryview, name: str = "", size: int = 1024) -
     return decode_image(bytes(data), size)
 
 
-def crop_picture(data: bytes | memoryview, settings: CropSettings, name: str = "") -> bytes:
+def crop_picture(data: bytes | memoryview, settings: CropSettings) -> bytes:
     """The bytes of any picture -> those of its square crop. Raises BadImage."""
-    image = decode_picture(data, name, settings.size)
+    image = decode_picture(data, settings.size)
     return encode_crop(square_crop(image, settings.size), settings)
 
 

@@ -212,7 +212,7 @@ def _scaled(data: bytes, name: str) -> np.ndarray:
     if data.startswith(b"\xff\xd8"):
         with suppress(BadImage):  # so that a portrait among others has the print that it has alone
             return _reduced(data, name)
-    image = decode_picture(data, name, max(PORTRAIT))
+    image = decode_picture(data, max(PORTRAIT))
     height, width = PORTRAIT
     scaled = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     return _blocks(cv2.cvtColor(scaled, cv2.COLOR_RGB2GRAY))

@@ -23,9 +23,9 @@ def read_labels(folder: Path, view: View) -> tuple[dict[str, Labels], dict[str, 
     index = read_source(folder)
     view.require(index.attributes, folder)
     wanted = ["celeb_id", *index.extra, *index.attributes]
+    names = view.attributes.names
     labels, left_out = {}, dict.fromkeys(SPLITS, 0)
     for split, files in raw_files(folder).items():
-        names = view.attributes.names
         if not files:
             nothing = np.zeros((0, len(names)), bool)
             labels[split] = Labels(names, nothing, None, np.zeros(0, np.int64))

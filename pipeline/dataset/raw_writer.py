@@ -32,8 +32,11 @@ class Source(Protocol):
         """Aligned portraits of 178 x 218 px, or pictures of any size and format."""
 
     @property
-    def people(self) -> str:
-        """Whose identities these are: parts of a union with the same word show the same people."""
+    def people(self) -> str | None:
+        """Whose identities these are: parts of a union with the same word show the same people.
+
+        None: people of its own, whom no other source counts.
+        """
 
     def found(self) -> str:
         """One sentence on what is there."""

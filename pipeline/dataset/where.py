@@ -66,15 +66,16 @@ class Where:
         """
         import pyarrow.compute as pc
 
+        there: dict[str, pa.Array] = {}
         for name in sorted(self.names):
             try:
-                columns(name)
+                there[name] = columns(name)
             except KeyError:
                 raise PipelineError(
                     f"data.where names {name}, and the data have no such label or column."
                 ) from None
         try:
-            found = self._holds(columns)
+            found = self._holds(there.__getitem__)
             if found.type != pa.bool_():
                 raise self._odd("it is a value, and neither true nor false")
             if isinstance(found, pa.Scalar):  # of an expression without a column

@@ -13,7 +13,6 @@ MISTAKES = 100
 
 MISTAKE_COLUMNS = ("key", "attribute", "label", "probability")
 
-
 CONTRADICTION_COLUMNS = ("at_most_one_of", "labels", "predictions")
 
 

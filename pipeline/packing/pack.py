@@ -186,9 +186,12 @@ def _write_tar(task: ShardTask, path: Path, bad: list[LeftOut]) -> tuple[Shard, 
 def _crops(task: ShardTask, bad: list[LeftOut]) -> Iterator[Sample]:
     """Crop the task's images in the order of the raw files; `bad` gets what cannot be cropped."""
     settings = task.settings.crop
-    crop = crop_portrait if task.portraits else crop_picture
     for sample in read_samples(task):
         try:
-            yield sample._replace(image=crop(sample.image, settings, sample.path))
+            if task.portraits:
+                crop = crop_portrait(sample.image, settings, sample.path)
+            else:
+                crop = crop_picture(sample.image, settings)
+            yield sample._replace(image=crop)
         except BadImage as error:
             bad.append(LeftOut(split=task.split, name=sample.path, reason=str(error)))

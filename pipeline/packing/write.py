@@ -37,7 +37,6 @@ from pipeline.shards.tar import Shard
 MOST_NAMED = 100
 """Bad samples that an error message names; the rest are counted."""
 
-
 MOST_CHUNKS = 10_000
 """Columns times row groups of index.parquet, each of which takes 130 bytes of the file's end."""
 

@@ -111,13 +111,12 @@ def read_tables(
                 f"{folder / 'index.json'} has {shard.samples:,} samples in {shard.name} of"
                 f" {shard.bytes:,} bytes, which has no room for them; run `pipeline shard` again."
             )
+    rows = sum(map(index.samples, index.shards))
     try:
-        with open_bounded(path, most_rows=sum(map(index.samples, index.shards))) as file:
+        with open_bounded(path, most_rows=rows) as file:
             there = file.schema_arrow.names
         schema = index_schema(index.attributes, [name for name in EXTRA if name in there])
-        for table in parquet.read_tables(
-            path, schema, columns, sum(map(index.samples, index.shards))
-        ):
+        for table in parquet.read_tables(path, schema, columns, rows):
             for name in table.column_names:
                 known = name not in NULLABLE and name not in index.attributes
                 if known and table[name].null_count:

@@ -85,26 +85,9 @@ class ShardReader:
         """Close the shard files."""
         self._files.close()
 
-    @property
-    def celeb_id(self) -> np.ndarray:
-        """Who is shown, int64 [N]; -1 where unknown."""
-        return self._rows.celeb_id if self._chosen is None else self._rows.celeb_id[self._chosen]
-
-    @property
-    def origin(self) -> np.ndarray | None:
-        """The part of a union that each is of, str [N]; None where there are no parts."""
-        if self._rows.origin is None:
-            return None
-        names = np.array(self._rows.origin.dictionary.to_pylist(), str)
-        origins = names[self._rows.origin.indices.to_numpy()]
-        return origins if self._chosen is None else origins[self._chosen]
-
     def labels(self) -> Labels:
         """The labels of all samples."""
-        values, known = self._rows.unpack(
-            slice(None) if self._chosen is None else self._chosen, self._columns
-        )
-        return Labels(self.names, values, known, self.celeb_id, self.origin)
+        return _labels(self._rows, self._chosen, self._columns, self.names)
 
     def known_labels(self, rows: np.ndarray) -> int:
         """How many labels of these samples are known."""
@@ -178,10 +161,19 @@ def split_labels(folder: Path, split: str, view: View) -> Labels:
     Raises PipelineError where the folder is no shard folder, or lacks a label of the view.
     """
     _, rows = open_rows(folder, split, view.attributes.names)
-    chosen, columns, names = _looked_at(folder, split, rows, view)
-    values, known = rows.unpack(slice(None) if chosen is None else chosen, columns)
-    celeb_id = rows.celeb_id if chosen is None else rows.celeb_id[chosen]
-    return Labels(names, values, known, celeb_id)
+    return _labels(rows, *_looked_at(folder, split, rows, view))
+
+
+def _labels(
+    rows: Rows, chosen: np.ndarray | None, columns: Sequence[int], names: tuple[str, ...]
+) -> Labels:
+    """The labels of some rows (None: all), each with who is shown and its origin."""
+    where = slice(None) if chosen is None else chosen
+    origin = None
+    if rows.origin is not None:
+        parts = np.array(rows.origin.dictionary.to_pylist(), str)
+        origin = parts[rows.origin.indices.to_numpy()[where]]
+    return Labels(names, *rows.unpack(where, columns), rows.celeb_id[where], origin)
 
 
 def _looked_at(

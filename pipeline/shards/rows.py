@@ -92,9 +92,11 @@ class Rows:
     def column(self, name: str) -> pa.Array:
         """A label or another column, for `data.where`. Raises KeyError where there is none."""
         if name in self.labels:
-            place = self.labels.index(name)
-            values, known = self.unpack(slice(None), [place])
-            return bool_column(values[:, 0], None if known is None else known[:, 0])
+            byte, bit = divmod(self.labels.index(name), 8)
+            holds = self.values[:, byte] & (128 >> bit) != 0
+            return bool_column(
+                holds, None if self.known is None else self.known[:, byte] & (128 >> bit) != 0
+            )
         if name == "celeb_id":
             return number_column(self.celeb_id, self.celeb_id != _UNKNOWN)
         if name == "size" and self.size is not None:

@@ -20,6 +20,5 @@ PEOPLE: Final = "CelebA"
 def celeba_labels() -> tuple[str, ...]:
     """The names of the labels, in the order of list_attr_celeba.txt."""
     with (FACTS / "celeba_positives.csv").open(newline="", encoding="utf-8") as file:
-        return tuple(row["attribute"] for row in csv.DictReader(file))[
-            :-1
-        ]  # the last counts images
+        *labels, _ = csv.DictReader(file)  # the last row counts images
+    return tuple(row["attribute"] for row in labels)

@@ -197,7 +197,7 @@ class TrainingState:
         judged = valid.labels()
         truth, right = torch.from_numpy(judged.values), logits >= 0
         known = None if judged.known is None else torch.from_numpy(judged.known)
-        if known is not None:  # without any known label both are NaN
+        if known is not None:
             logits, truth, right = logits[known], truth[known], right[known]
         loss = binary_cross_entropy_with_logits(logits, truth.float()).item()
         if self.settings.keep == "best" and all(loss < row["valid_loss"] for row in self.history):

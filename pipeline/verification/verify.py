@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline import engines
 from pipeline.dataset.codec import BadImage, CropSettings
@@ -85,7 +84,7 @@ class RawUnit:
     def _check_images(self, images: pa.StructArray, notes: Notes) -> None:
         for name, data in named_images(images):
             try:
-                (decode_portrait if self.portraits else decode_picture)(data, name)
+                decode_portrait(data, name) if self.portraits else decode_picture(data)
             except BadImage as error:
                 notes.add(self.path.name, f"image {error}", key_of(name))
 
@@ -188,15 +187,14 @@ def _shard_units(folder: Path, raw: Path, quick: bool, notes: Notes) -> list[Sha
 def _read_span(path: Path, labels: Sequence[str], span: Span) -> pa.Table:
     """Some rows of index.parquet, reading no other row groups than theirs."""
     first, last = span
-    there = pq.read_schema(path).names
-    schema = index_schema(labels, [name for name in EXTRA if name in there])
-    texts = [field.name for field in schema if field.type == pa.string()]
+    texts = [field.name for field in index_schema((), [*EXTRA]) if field.type == pa.string()]
     with open_bounded(path, texts, most_rows=MOST_ROWS) as file:
+        extra = [name for name in EXTRA if name in file.schema_arrow.names]
         rows = [file.metadata.row_group(n).num_rows for n in range(file.metadata.num_row_groups)]
         starts = list(accumulate(rows, initial=0))
         groups = range(bisect_right(starts, first) - 1, bisect_left(starts, last))
         table = file.read_row_groups(list(groups)).slice(first - starts[groups[0]], last - first)
-    return table.cast(schema)
+    return table.cast(index_schema(labels, extra))
 
 
 def _compare_size(path: Path, size: int, index: str, notes: Notes) -> None:

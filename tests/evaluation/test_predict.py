@@ -25,6 +25,12 @@ from tests.support.attributes import CELEBA, CELEBA_VIEW, REGIONS
 from tests.support.project import write_params
 
 
+def write_model(folder: Path, source: str) -> None:
+    """A small network with random weights, trained on that source as it says."""
+    model = FaceAttributes(Architecture("resnet10t", 64, width=16, depth=1), REGIONS)
+    save_model(model, folder, CELEBA, {"licence": "none", "source": source})
+
+
 def test_a_split_without_images_is_not_asked_about(raw: Path, tmp_path: Path):
     """As with one's own pictures, all of them in test."""
     only = tmp_path / "raw"
@@ -40,13 +46,7 @@ def test_a_split_without_images_is_not_asked_about(raw: Path, tmp_path: Path):
     write_shards(only, shards, ShardSettings(CropSettings(size=64, quality=95), 20), workers=1)
     write_params(tmp_path / "params.yaml", **{"source: synthetic": "source: folder"})
     settings = load_params(tmp_path / "params.yaml")
-    about = {"licence": "none", "source": "folder"}
-    save_model(
-        FaceAttributes(Architecture("resnet10t", 64, width=16, depth=1), REGIONS),
-        tmp_path,
-        CELEBA,
-        about,
-    )
+    write_model(tmp_path, source="folder")
     found = predict_splits(settings, CELEBA_VIEW, tmp_path, shards)
     assert list(found.splits) == ["test"] and np.isnan(found.train_prevalence).all()
 
@@ -55,13 +55,7 @@ def test_a_split_without_images_is_not_asked_about(raw: Path, tmp_path: Path):
 def test_the_judged_split_and_valid_are_asked_about(judged, asked, shards: Path, tmp_path: Path):
     write_params(tmp_path / "params.yaml", **{"split: test ": f"split: {judged} "})
     settings = load_params(tmp_path / "params.yaml")
-    about = {"licence": "none", "source": "synthetic"}
-    save_model(
-        FaceAttributes(Architecture("resnet10t", 64, width=16, depth=1), REGIONS),
-        tmp_path,
-        CELEBA,
-        about,
-    )
+    write_model(tmp_path, source="synthetic")
     found = predict_splits(settings, CELEBA_VIEW, tmp_path, shards)
     assert list(found.splits) == asked
     assert (found.source, found.model) == ("synthetic", sha256_of(tmp_path / "model.safetensors"))

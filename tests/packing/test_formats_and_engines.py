@@ -93,7 +93,7 @@ def test_older_shards_with_null_for_an_unknown_identity_are_sound(
     for name in ("index.json", "index.parquet"):  # as tars that others made
         (shards / name).unlink()
     with ShardReader(shards, "test", CELEBA_VIEW) as reader:
-        assert reader.celeb_id.tolist() == [-1 if i is None else i for i in identities]
+        assert reader.labels().celeb_id.tolist() == [-1 if i is None else i for i in identities]
 
 
 @pytest.mark.parametrize("format", ["png", "webp"])

@@ -128,7 +128,7 @@ def test_the_same_tars_under_other_names_give_the_same_batches(shards, tmp_path,
         with read(folder, split) as theirs, ShardReader(shards, split) as ours:
             assert theirs.read_keys() == ours.read_keys() and theirs.size == ours.size
             assert (theirs.labels().values == ours.labels().values).all()
-            assert (theirs.celeb_id == ours.celeb_id).all()
+            assert (theirs.labels().celeb_id == ours.labels().celeb_id).all()
             parts = cut(epoch_order(len(ours), 0, 0), 7)
             for one, other in zip(theirs.batches(parts), ours.batches(parts), strict=True):
                 assert (one.images == other.images).all()
@@ -145,7 +145,7 @@ def test_tars_of_webdatasets_own_writer_are_read(tmp_path):
     with read(tmp_path, "train") as reader:
         assert reader.read_keys() == [f"face/{i:04d}" for i in range(7)]
         assert reader.labels().values[:, 0].tolist() == [False, True] * 3 + [False]
-        assert reader.celeb_id.tolist() == [-1] * 7
+        assert reader.labels().celeb_id.tolist() == [-1] * 7
         assert len(list(reader.batches(cut(np.arange(7), 4)))) == 2
 
 
@@ -174,7 +174,7 @@ def test_labels_may_be_a_list_or_an_object_of_0_and_1_or_of_minus_1_and_1(tmp_pa
     )  # fmt: skip
     with read(tmp_path, "train") as reader:
         assert reader.labels().values.astype(int).tolist() == [LABELS] * 4
-        assert reader.celeb_id.tolist() == [-1, -1, -1, 9]
+        assert reader.labels().celeb_id.tolist() == [-1, -1, -1, 9]
         [batch] = reader.batches([np.arange(4)])
         assert (np.abs(batch.images.astype(int) - 90) <= 2).all()
 
@@ -242,7 +242,7 @@ def test_an_unknown_identity_is_minus_1_or_null_or_absent(tmp_path):
     unknown = sample("a", celeb_id=-1) | sample("b", celeb_id=None) | sample("c")
     write_tar(tmp_path / "train-0.tar", unknown | sample("d", celeb_id=0))
     with read(tmp_path, "train") as reader:
-        assert reader.celeb_id.tolist() == [-1, -1, -1, 0]
+        assert reader.labels().celeb_id.tolist() == [-1, -1, -1, 0]
 
 
 GZIP, XZ, BZIP2 = gzip.compress, lzma.compress, bz2.compress

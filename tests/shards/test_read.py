@@ -56,7 +56,7 @@ def test_labels_and_identities_are_those_of_the_raw_files(raw, shards):
     for split, labels in read_labels(raw, CELEBA_VIEW)[0].items():
         with ShardReader(shards, split) as reader:
             assert (reader.labels().values == labels.values).all()
-            assert (reader.celeb_id == labels.celeb_id).all()
+            assert (reader.labels().celeb_id == labels.celeb_id).all()
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 5, 8])
@@ -205,7 +205,7 @@ def test_a_label_that_the_shards_lack_is_named(shards):
 def test_a_view_keeps_the_rows_that_its_expression_holds_for(shards):
     with ShardReader(shards, "train", CELEBA_VIEW) as whole:
         male = whole.labels().values[:, whole.names.index("Male")]
-        kept = np.flatnonzero(~male & (whole.celeb_id > 10))
+        kept = np.flatnonzero(~male & (whole.labels().celeb_id > 10))
         assert 3 < len(kept) < len(whole)
         with ShardReader(
             shards, "train", View(CELEBA, Where("not Male and celeb_id > 10"))
@@ -213,7 +213,7 @@ def test_a_view_keeps_the_rows_that_its_expression_holds_for(shards):
             assert len(reader) == len(kept)
             assert reader.read_keys() == [whole.read_keys()[row] for row in kept]
             assert reader.key(2) == whole.key(kept[2])
-            assert (reader.celeb_id == whole.celeb_id[kept]).all()
+            assert (reader.labels().celeb_id == whole.labels().celeb_id[kept]).all()
             assert (reader.labels().values == whole.labels().values[kept]).all()
             assert reader.known_labels(np.arange(3)) == 120
             [batch] = reader.batches([np.array([2, 0])])

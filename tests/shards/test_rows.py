@@ -73,7 +73,7 @@ def test_more_rows_than_a_file_of_others_may_have_are_read_and_little_is_held(tm
         ]
         assert known.tolist() == [[True, True, True], [False, True, True], [False, True, True]]
         assert reader.known_labels(np.arange(10)) == 28
-        assert reader.celeb_id[[7, 599_999]].tolist() == [1, 599_999 // 7]
+        assert reader.labels().celeb_id[[7, 599_999]].tolist() == [1, 599_999 // 7]
     [cached] = cache_folder("rows").iterdir()
     assert cached.stat().st_size < 64 * 600_000
 
@@ -97,7 +97,7 @@ def test_every_column_comes_back_whatever_the_row_groups(tmp_path):
         with pytest.raises(KeyError):
             rows.column("beard")
         with ShardReader(folder, "train") as reader:
-            assert reader.origin.tolist() == parts
+            assert reader.labels().origin.tolist() == parts
 
 
 def test_a_row_group_whose_labels_are_all_known_stands_beside_one_with_unknown_ones(tmp_path):

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from pipeline.errors import PipelineError, one_line, printable
-from pipeline.reading import BoundedFile, read_plain
+from pipeline.errors import PipelineError, printable
+from pipeline.reading import read_plain
+from pipeline.sources.archive import open_zip, read_member
 from pipeline.sources.celeba import LARGEST_IMAGE
 
 PLACES: Final = (
@@ -36,11 +37,10 @@ _PACKED: Final = re.compile(r".+\.(zip|7z(\.0*1)?|rar|tar|tgz|tar\.\w+)", re.IGN
 LARGEST_DIRECTORY: Final = 32 << 20
 """Bytes of a zip file's list of members; CelebA's has 16 MB, as objects ten times that."""
 
-_READ: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""Methods of packing that unpack no more than is asked for; in Python the others unpack all."""
-
-_METHODS: Final = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
-"""The others that zip files know."""
+_UNPACKED: Final = (
+    "move the archive away: the pictures are read from the folder img_align_celeba too"
+)
+"""What to do with an archive that cannot be read in place."""
 
 
 class Pictures:
@@ -104,14 +104,7 @@ class ZipPictures(Pictures):
     """The members of a zip file, read in place."""
 
     def __init__(self, path: Path) -> None:
-        try:
-            self._zip = zipfile.ZipFile(BoundedFile(path, LARGEST_DIRECTORY))
-        except PipelineError:
-            raise
-        except Exception as error:  # the library reports damage in a dozen classes
-            raise PipelineError(
-                f"{path} is not a readable zip file ({one_line(error)}); get it again."
-            ) from error
+        self._zip = open_zip(path, LARGEST_DIRECTORY)
         self._members: dict[str, zipfile.ZipInfo] = {}
         for info in self._zip.infolist():
             name = info.filename.rpartition("/")[2]
@@ -124,28 +117,7 @@ class ZipPictures(Pictures):
         super().__init__(path, self._members)
 
     def read(self, name: str) -> bytes:
-        member = self._members[name]
-        if member.file_size > LARGEST_IMAGE:
-            raise PipelineError(
-                f"{self.path}: {name} claims {member.file_size:,} bytes, which no image of CelebA"
-                " has; this is not the official archive."
-            )
-        if member.flag_bits & 1 or member.compress_type not in _READ:
-            method = _METHODS.get(member.compress_type, member.compress_type)
-            reason = "is encrypted" if member.flag_bits & 1 else f"is packed by the method {method}"
-            raise PipelineError(
-                f"{self.path}: {name} {reason}, which is not read; unpack it with"
-                f" `7z x {self.path.name}` and move the archive away: the pictures are read from"
-                " the folder img_align_celeba too."
-            )
-        try:
-            with self._zip.open(member) as file:
-                return file.read(LARGEST_IMAGE)
-        except Exception as error:  # the library reports damage in a dozen classes
-            raise PipelineError(
-                f"{self.path}: {name} cannot be read ({one_line(error)}); the archive is damaged,"
-                " get it again."
-            ) from error
+        return read_member(self._zip, self._members[name], self.path, LARGEST_IMAGE, _UNPACKED)
 
 
 class FilePictures(Pictures):

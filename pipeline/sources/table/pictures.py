@@ -11,14 +11,14 @@ from typing import Final, Protocol
 import simplejpeg
 
 from pipeline.dataset.photos import LARGEST_FILE
-from pipeline.errors import PipelineError, one_line
-from pipeline.reading import BoundedFile
+from pipeline.errors import PipelineError
+from pipeline.sources.archive import open_zip, read_member
 
 LARGEST_DIRECTORY: Final = 512 << 20
 """Bytes of a zip file's list of members; four million take as many."""
 
-_READ: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""Methods of packing that unpack no more than is asked for."""
+_UNPACKED: Final = "name the folder in sources.table.images"
+"""What to do with an archive that cannot be read in place."""
 
 
 class Pictures(Protocol):
@@ -79,7 +79,11 @@ class FolderOfPictures:
                 data = opened.read(LARGEST_FILE + 1)
         except OSError as error:
             raise PipelineError(f"{full} cannot be read ({error.strerror}).") from error
-        return _bounded(data, full)
+        if len(data) > LARGEST_FILE:
+            raise PipelineError(
+                f"{full} has more than {LARGEST_FILE:,} bytes, which is too much for a picture."
+            )
+        return data
 
     def _lies_inside(self, full: str) -> bool:
         if os.path.islink(full):
@@ -96,14 +100,7 @@ class ZipOfPictures:
 
     def __init__(self, place: Path) -> None:
         self.place = place
-        try:
-            self._zip = zipfile.ZipFile(BoundedFile(place, LARGEST_DIRECTORY))
-        except PipelineError:
-            raise
-        except Exception as error:  # the library reports damage in a dozen classes
-            raise PipelineError(
-                f"{place} is not a readable zip file ({one_line(error)}); get it again."
-            ) from error
+        self._zip = open_zip(place, LARGEST_DIRECTORY)
         self._members = self._zip.NameToInfo  # millions are not held twice
         tops = {name.partition("/")[0] for name in self._members if not name.startswith("__MACOSX")}
         self._top = f"{min(tops)}/" if len(tops) == 1 else ""
@@ -113,25 +110,9 @@ class ZipOfPictures:
 
     def read(self, path: str) -> bytes:
         member = self._find(path)
-        where = f"{self.place}: {path}"
         if member is None:
-            raise PipelineError(f"{where} is not there; get the whole archive.")
-        if member.file_size > LARGEST_FILE:
-            raise PipelineError(f"{where} claims {member.file_size:,} bytes, which is too much.")
-        if member.flag_bits & 1 or member.compress_type not in _READ:
-            raise PipelineError(
-                f"{where} is encrypted, or packed by a method that is not read; unpack the archive"
-                " and name the folder in sources.table.images."
-            )
-        try:
-            with self._zip.open(member) as file:
-                return _bounded(file.read(LARGEST_FILE + 1), where)
-        except PipelineError:
-            raise
-        except Exception as error:  # the library reports damage in a dozen classes
-            raise PipelineError(
-                f"{where} cannot be read ({one_line(error)}); get the archive again."
-            ) from error
+            raise PipelineError(f"{self.place}: {path} is not there; get the whole archive.")
+        return read_member(self._zip, member, self.place, LARGEST_FILE, _UNPACKED)
 
     def _find(self, path: str) -> zipfile.ZipInfo | None:
         return self._members.get(path) or self._members.get(self._top + path)
@@ -150,9 +131,3 @@ def shorter_side(data: bytes) -> int | None:
             return min(image.size)
     except Exception:  # whatever is wrong is said where it is cropped
         return None
-
-
-def _bounded(data: bytes, where: str) -> bytes:
-    if len(data) > LARGEST_FILE:
-        raise PipelineError(f"{where} has more than {LARGEST_FILE:,} bytes, which is too much.")
-    return data

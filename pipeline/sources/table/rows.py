@@ -1,6 +1,7 @@
 """The rows of a table as the source needs them: paths, labels, splits, identities."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -126,23 +127,17 @@ def _check_columns(settings: Table) -> None:
         raise PipelineError(f"sources.table names the column {doubled[0]!r} twice; name it once.")
 
 
-class _named:
+@contextmanager
+def _named(file: TableFile, column: str, first: int, rule: str) -> Iterator[None]:
     """Say which row and column of a table an odd value is of."""
-
-    def __init__(self, file: TableFile, column: str, first: int, rule: str) -> None:
-        self._where, self._first, self._rule = f"{file.path}", first, rule
-        self._column = column
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
-        if isinstance(error, OddValue):
-            value = "empty" if error.value in (None, "") else repr(error.value)[:60]
-            raise PipelineError(
-                f"{self._where}, row {self._first + error.row:,}: {self._column} is {value}, and"
-                f" {self._rule}; mend the table, or leave the column out of sources.table."
-            ) from None
+    try:
+        yield
+    except OddValue as error:
+        value = "empty" if error.value in (None, "") else repr(error.value)[:60]
+        raise PipelineError(
+            f"{file.path}, row {first + error.row:,}: {column} is {value}, and {rule}; mend the"
+            " table, or leave the column out of sources.table."
+        ) from None
 
 
 def _paths(file: TableFile, column: pa.ChunkedArray) -> pa.StringArray:

@@ -30,6 +30,7 @@ class TableSource:
     """
 
     pictures: Final = "any"
+    people: Final = None
 
     def __init__(self, settings: Table) -> None:
         if settings.path is None:
@@ -43,7 +44,6 @@ class TableSource:
         self._pictures = open_pictures(place)
         self._require_all()
         self.schema = raw_schema(self._rows.names, ["size"])
-        self.people = f"table {path.name}"
         self.counts = {
             split: int(np.count_nonzero(self._rows.split == code))
             for code, split in enumerate(SPLITS)

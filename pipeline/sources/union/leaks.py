@@ -35,8 +35,11 @@ class Leaks:
     images: int
 
 
-def find_leaks(raw: Path) -> Leaks:
-    """Compare the images and people of all parts of the raw files in `raw`, a union's."""
+def find_leaks(raw: Path, peoples: int) -> Leaks:
+    """Compare the images and people of all parts of the raw files in `raw`, a union's.
+
+    `peoples`: how many its parts count; an identity was multiplied by it.
+    """
     found = find_duplicates(raw)
     across = [row for row in found.rows if _part(row["image"]) != _part(row["other_image"])]
     pairs = [
@@ -48,7 +51,7 @@ def find_leaks(raw: Path) -> Leaks:
         for row in across
         if row["crosses_splits"]
     ]
-    return Leaks([*pairs, *_shared_people(raw)], len(across) - len(pairs), found.images)
+    return Leaks([*pairs, *_shared_people(raw, peoples)], len(across) - len(pairs), found.images)
 
 
 def told(leaks: Leaks, most: int) -> str:
@@ -66,7 +69,7 @@ def _part(name: str) -> str:
     return name.partition("-")[0]
 
 
-def _shared_people(raw: Path) -> list[Leak]:
+def _shared_people(raw: Path, peoples: int) -> list[Leak]:
     """People who are in two parts and in two splits; of each the first such pair."""
     places: dict[int, list[tuple[str, str]]] = {}
     for split, files in raw_files(raw).items():
@@ -80,5 +83,6 @@ def _shared_people(raw: Path) -> list[Leak]:
         pairs = ((a, b) for a, b in combinations(found, 2) if a[0] != b[0] and a[1] != b[1])
         if pair := next(pairs, None):
             (one, split), (other, other_split) = pair
-            leaks.append(Leak("person", f"{person} of {one} ({split})", f"{other} ({other_split})"))
+            who = f"{person // peoples} of {one} ({split})"
+            leaks.append(Leak("person", who, f"{other} ({other_split})"))
     return leaks

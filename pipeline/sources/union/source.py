@@ -24,6 +24,8 @@ from pipeline.vocabulary import MOST_ATTRIBUTES, SPLITS
 
 Leaks = Literal["fail", "warn", "ignore"]
 
+LARGEST_IDENTITY: Final = 2**63 - 1
+
 _NAMED: Final = 5
 """Leaks that a sentence names."""
 
@@ -33,6 +35,8 @@ class UnionSource:
 
     Raises PipelineError where there are fewer than two parts, or their labels do not go together.
     """
+
+    people: Final = None
 
     def __init__(self, parts: Mapping[str, Source], leaks: Leaks) -> None:
         if len(parts) < 2:
@@ -56,12 +60,13 @@ class UnionSource:
         portraits = all(part.pictures == "portraits" for part in parts.values())
         self.pictures: Literal["portraits", "any"] = "portraits" if portraits else "any"
         self.counts = {s: sum(part.counts[s] for part in parts.values()) for s in SPLITS}
-        self.people = "union"
-        self._first: dict[str, int] = {}
-        """Of each people that parts count: what is added to their identities."""
+        counted = {name: part.people or (name,) for name, part in parts.items()}
+        peoples = list(dict.fromkeys(counted.values()))
+        self._peoples = len(peoples)
+        """How many there are, parts that count the same people taken together."""
 
-        self._next = 0
-        """The first number that no identity has yet."""
+        self._place = {name: peoples.index(people) for name, people in counted.items()}
+        """Part -> the place of its people among them."""
 
     def found(self) -> str:
         """What each part holds, and which labels are of some parts alone."""
@@ -98,7 +103,7 @@ class UnionSource:
         """
         if self._leaks == "ignore":
             return
-        leaks = find_leaks(raw)
+        leaks = find_leaks(raw, self._peoples)
         if leaks.pairs and self._leaks == "fail":
             raise PipelineError(
                 f"{told(leaks, _NAMED)}; take them out of one part, or set sources.union.leaks to"
@@ -124,14 +129,17 @@ class UnionSource:
         return pa.record_batch([columns[n] for n in self.schema.names], schema=self.schema)
 
     def _identities(self, name: str, column: pa.Array) -> pa.Array:
-        """Identities that no other part has, unless it counts the same people."""
-        people = self._parts[name].people or name
-        largest = pc.max(column).as_py()
-        if largest is None:
-            return column
-        first = self._first.setdefault(people, self._next)
-        self._next = max(self._next, first + largest + 1)
-        return pc.add(column, first)
+        """Identities that no other part has, unless it counts the same people.
+
+        Of two peoples, identity 7 becomes 14 of the first and 15 of the second.
+        """
+        largest, place = pc.max(column).as_py() or 0, self._place[name]
+        if largest > (LARGEST_IDENTITY - place) // self._peoples:
+            raise PipelineError(
+                f"The identity {largest} of {name} is too large to be kept apart from those of"
+                " other parts; give people smaller numbers, or names."
+            )
+        return pc.add(pc.multiply(column, self._peoples), place)
 
 
 def _renamed(part: str, images: pa.StructArray) -> pa.StructArray:

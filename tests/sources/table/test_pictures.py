@@ -92,7 +92,7 @@ def test_archives_of_others_are_one_sentence(table, tmp_path):
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_LZMA) as file:
         for row in ROWS:
             file.writestr(row[0], picture(0))
-    with pytest.raises(PipelineError, match="packed by a method that is not read"):
+    with pytest.raises(PipelineError, match="is packed by the method LZMA, which is not read"):
         write_raw(TableSource(settings(table, **LABELS, images=str(archive))), tmp_path / "raw")
 
 
@@ -135,5 +135,5 @@ def test_a_member_that_is_damaged_or_locked_is_a_sentence(table, tmp_path):
     start = data.index(b"a/1.jpg") + 40
     data[start : start + 20] = bytes(20)
     archive.write_bytes(data)
-    with pytest.raises(PipelineError, match=r"a/1\.jpg cannot be read .*; get the archive again"):
+    with pytest.raises(PipelineError, match=r"a/1\.jpg cannot be read .*; the archive is damaged"):
         write_raw(TableSource(settings(table, **LABELS, images=str(archive))), tmp_path / "raw")

@@ -81,17 +81,48 @@ def test_labels_stand_side_by_side_and_each_image_has_its_origin(own, tmp_path, 
 
 
 def test_the_same_people_are_the_same_where_the_sources_count_the_same(tmp_path):
-    one, other = drawn(seed=3), drawn(seed=3)
-    write_raw(UnionSource({"a": one, "b": other}, "ignore"), tmp_path / "raw")
-    by_part = {part: set() for part in "ab"}
-    for row in rows_of(tmp_path / "raw"):
-        by_part[row["origin"]].add(row["celeb_id"])
-    assert by_part["a"] == by_part["b"]
-    write_raw(UnionSource({"a": one, "b": drawn(seed=4)}, "ignore"), tmp_path / "other")
-    by_part = {part: set() for part in "ab"}
-    for row in rows_of(tmp_path / "other"):
-        by_part[row["origin"]].add(row["celeb_id"])
-    assert not by_part["a"] & by_part["b"]
+    same = people_of({"a": drawn(seed=3), "b": drawn(seed=3)}, tmp_path / "raw")
+    assert same["a"] == same["b"]
+    people = people_of({"a": drawn(seed=3), "b": drawn(seed=4)}, tmp_path / "other")
+    assert not people["a"] & people["b"]
+
+
+def people_of(parts: dict, place: Path) -> dict[str, set[int]]:
+    """The identities of each part, as the raw files of the union have them."""
+    write_raw(UnionSource(parts, "ignore"), place)
+    found: dict[str, set[int]] = {part: set() for part in parts}
+    for row in rows_of(place):
+        found[row["origin"]].add(row["celeb_id"])
+    return found
+
+
+def numbered(folder: Path, rows: list[tuple[int, str]], name: str = "labels.csv") -> TableSource:
+    """A table of these persons and splits."""
+    lines = [[f"{i}.jpg", person, i % 2, split] for i, (person, split) in enumerate(rows)]
+    table = write_table(folder, lines, ["file", "who", "Smiling", "split"], name)
+    return TableSource(settings(table, labels=["Smiling"], identity="who", split="split"))
+
+
+def test_people_of_two_parts_never_meet_whatever_their_numbers_and_splits(tmp_path):
+    """The numbers of later splits are the larger ones; both tables are called labels.csv."""
+    rows = [(1, "train"), (2, "train"), (90, "valid"), (70, "test"), (4, "test")]
+    parts = {part: numbered(tmp_path / part, rows) for part in ("one", "other")}
+    people = people_of(parts, tmp_path / "raw")
+    assert len(people["one"]) == len(people["other"]) == 5
+    assert not people["one"] & people["other"]
+    backwards = people_of(dict(reversed(parts.items())), tmp_path / "backwards")
+    assert not backwards["one"] & backwards["other"]
+
+
+def test_identities_that_are_too_large_to_be_kept_apart_are_a_sentence(tmp_path):
+    largest = 10**18 - 1
+    parts = {f"p{i}": numbered(tmp_path / f"p{i}", [(largest, "train")]) for i in range(9)}
+    people = people_of(parts, tmp_path / "raw")
+    assert len(set.union(*people.values())) == 9
+    more = parts | {"more": numbered(tmp_path / "more", [(largest, "train")])}
+    with pytest.raises(PipelineError, match=r"The identity 9{18} of p0 is too large"):
+        write_raw(UnionSource(more, "ignore"), tmp_path / "too many")
+    assert not (tmp_path / "too many").exists()
 
 
 @pytest.fixture
