@@ -265,6 +265,7 @@ class Export(Section):
     images: Positive
     min_agreement: Share
     max_difference: Share
+    min_recall: Share
 
     @model_validator(mode="after")
     def _variants_are_of_half(self) -> "Export":

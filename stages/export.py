@@ -26,10 +26,11 @@ def export(params: ParamsFile = PARAMS) -> None:
     with new_directory(EXPORT) as partial:
         model, description = load_model(MODEL)
         description.require_set(view.attributes, MODEL)
-        about = about_run(description, MODEL, EVALUATION)
-        size, parameters = model.architecture.image_size, model.count_parameters()["total"]
         shards, count = shard_folder(settings.data.source), settings.export.images
-        wanted_index(shards, settings)
+        provenance = wanted_index(shards, settings).provenance
+        least = settings.export.min_recall
+        about = about_run(description, MODEL, EVALUATION, provenance, least)
+        size, parameters = model.architecture.image_size, model.count_parameters()["total"]
         images = sample_images(shards, settings.evaluate.split, view, count, size)
         rows = convert(model, about, images, settings.export, partial)
     print(f"{EXPORT}: {parameters:,} parameters, input {size} x {size} px; beside PyTorch")

@@ -1,4 +1,4 @@
-"""Portraits as people have them -> the crop that the network was trained on.
+"""Pictures as people have them: photographs with faces in them, and portraits that are aligned.
 
 An upright JPEG is treated like a training image: the same decoder, the centre square, the same
 scaling. So a CelebA portrait gives the pixels that went into its shard (JPEG shards then lose a
@@ -8,6 +8,7 @@ little). Everything else goes through Pillow (`pipeline.dataset.photos`).
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -15,9 +16,37 @@ import numpy as np
 
 from pipeline.dataset.codec import BadImage
 from pipeline.dataset.crops import square_crop
-from pipeline.dataset.photos import ENDINGS, LARGEST_FILE, MEMORY, decode_image, memory_of
+from pipeline.dataset.photos import (
+    ENDINGS,
+    LARGEST_FILE,
+    MEMORY,
+    decode_image,
+    longest_side,
+    memory_of,
+)
 from pipeline.errors import PipelineError
 from pipeline.reading import check_plain
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A photograph in memory."""
+
+    pixels: np.ndarray
+    """uint8 RGB [H, W, 3], upright."""
+
+    times: float
+    """How many px of the file, along a side, one of `pixels` is: 1 for all but huge ones."""
+
+
+def read_photograph(path: Path) -> Photograph:
+    """The whole picture of an image file.
+
+    Raises BadImage where the file cannot be read, is no image, is damaged or far too large.
+    """
+    with _bytes_of(path) as data:
+        pixels = decode_image(data, None)
+        return Photograph(pixels, longest_side(data) / max(pixels.shape[:2]))
 
 
 def read_crop(path: Path, size: int) -> np.ndarray:
@@ -25,6 +54,13 @@ def read_crop(path: Path, size: int) -> np.ndarray:
 
     Raises BadImage where the file cannot be read, is no image, is damaged or far too large.
     """
+    with _bytes_of(path) as data:
+        return square_crop(decode_image(data, size), size)
+
+
+@contextmanager
+def _bytes_of(path: Path) -> Iterator[bytes]:
+    """The bytes of an image file, and room in memory to decode them. Raises BadImage."""
     try:
         if path.is_dir():
             raise BadImage(f"holds no image ({', '.join(sorted(ENDINGS))})")
@@ -32,7 +68,7 @@ def read_crop(path: Path, size: int) -> np.ndarray:
         if path.stat().st_size > LARGEST_FILE:
             raise BadImage(f"is too large: {path.stat().st_size:,} bytes")
         with path.open("rb") as file, _room_for(file):
-            return square_crop(decode_image(file.read(LARGEST_FILE), size), size)
+            yield file.read(LARGEST_FILE)
     except PipelineError as error:
         raise BadImage("is a pipe, a device or the like, and no file") from error
     except OSError as error:

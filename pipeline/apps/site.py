@@ -3,13 +3,8 @@
 The page asks for nothing that is not in the site, and the headers say so to the browser.
 """
 
-import base64
-import hashlib
 import json
-import os
 import shutil
-import subprocess
-import sys
 import tarfile
 import tempfile
 from pathlib import Path
@@ -23,6 +18,7 @@ from pipeline.files import (
     unfinished_directory,
     write_json,
 )
+from pipeline.npm import npm_fetch
 from pipeline.reading import parse_json, read_plain
 
 PAGE: Final = Path(__file__).with_name("page")
@@ -42,12 +38,6 @@ MARKER: Final = "face-attributes-site.json"
 START: Final = "index.html"
 
 _PACKAGE: Final = "onnxruntime-web"
-
-_NPM_OPTIONS: Final = (
-    "--ignore-scripts", "--no-update-notifier", "--loglevel=error",
-    # Here and for good, whatever the user's settings for other projects are.
-    "--location=project", "--no-global", "--prefix=.", "--pack-destination=.", "--no-dry-run",
-)  # fmt: skip
 
 RUNTIME: Final = {
     "WASM": (
@@ -163,52 +153,14 @@ def _bytes_by_part(site: Path) -> dict[str, int]:
 def _runtime() -> Path:
     """The folder of ONNX Runtime's files in the user's cache; npm fetches them the first time."""
     page = json.loads((PAGE / "package.json").read_text(encoding="utf-8"))
-    folder = cache_folder(_PACKAGE) / page["dependencies"][_PACKAGE]
+    version = page["dependencies"][_PACKAGE]
+    folder = cache_folder(_PACKAGE) / version
     if not folder.is_dir():
         with new_directory(folder) as partial, tempfile.TemporaryDirectory() as work:
-            package = _npm_fetch(Path(work), page["dependencies"][_PACKAGE], page["integrity"])
+            package = npm_fetch(Path(work), _PACKAGE, version, page["integrity"])
             with tarfile.open(package) as tar:
                 for name in (name for row in RUNTIME.values() for name in row):
                     file = tar.extractfile(f"package/dist/{name}")
                     assert file is not None
                     (partial / name).write_bytes(file.read())
     return folder
-
-
-def _npm_fetch(work: Path, version: str, integrity: str) -> Path:
-    """The package as npm packs it, one file in the folder `work`; nothing of it is run.
-
-    `integrity` is "sha512-" and the hash in base64. Raises PipelineError where npm is not here,
-    cannot fetch it, or brings something else.
-    """
-    npm = shutil.which("npm")
-    if npm is None:
-        raise PipelineError(
-            f"The demo needs {_PACKAGE}, and npm is not here to fetch it; install Node.js."
-        )
-    print(f"npm fetches {_PACKAGE}, this once ...", file=sys.stderr, flush=True)
-    own = "npm_config_workspace"  # set, and of no use here, under `npm run --workspace`
-    done = subprocess.run(
-        [npm, "pack", f"{_PACKAGE}@{version}", *_NPM_OPTIONS], cwd=work, check=False,
-        env={name: value for name, value in os.environ.items() if not name.startswith(own)},
-        capture_output=True, encoding="utf-8", errors="replace",
-    )  # fmt: skip
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if "npm error" in line] or ["no reason"]
-        raise PipelineError(
-            f"npm cannot fetch {_PACKAGE} ({said[0].removeprefix('npm error ')}); check the"
-            " network and `npm config get registry`."
-        )
-    package = next(work.glob("*.tgz"), None)
-    if package is None:
-        raise PipelineError(
-            f"npm says that it is done, yet {_PACKAGE} is not there; look for the setting in"
-            " `npm config list` that keeps it from writing."
-        )
-    digest = hashlib.sha512(package.read_bytes()).digest()
-    if f"sha512-{base64.b64encode(digest).decode()}" != integrity:
-        raise PipelineError(
-            f"npm brings another {_PACKAGE} {version} than is pinned in page/package.json, by its"
-            " sha512; it is not used. Check `npm config get registry`."
-        )
-    return package

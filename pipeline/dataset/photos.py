@@ -5,6 +5,7 @@ go through Pillow; an upright JPEG through the decoder that training images go t
 """
 
 import io
+import math
 from typing import IO, Final
 
 import numpy as np
@@ -34,7 +35,7 @@ MOST_SEGMENTS: Final = 2_000
 
 LARGE: Final = 12_500_000
 """Pixels. Of larger images not each pixel is taken: JPEG can be decoded at a fraction of its size,
-and others are reduced before they are turned and made RGB."""
+and others are reduced before they are turned and made RGB. A phone's 4,000 x 3,000 are taken."""
 
 CONVERT: Final = (
     "convert it to JPEG first: `sips -s format jpeg` on a Mac, `heif-convert` of libheif elsewhere"
@@ -91,10 +92,11 @@ def _check_tiles(image: Image.Image) -> None:
         raise BadImage(f"has tiles of {tile[0]} x {tile[1]} px")
 
 
-def decode_image(data: bytes, size: int = 1024) -> np.ndarray:
+def decode_image(data: bytes, size: int | None = 1024) -> np.ndarray:
     """The bytes of an image of any size and common format -> uint8 RGB [H, W, 3], upright.
 
-    One with more than LARGE pixels comes smaller, its sides no less than twice `size`. Raises
+    One with more than LARGE pixels comes smaller: good for its centre square, which has sides no
+    less than twice `size`; for `size` None the whole, with no more than LARGE pixels. Raises
     BadImage.
     """
     try:
@@ -106,8 +108,8 @@ def decode_image(data: bytes, size: int = 1024) -> np.ndarray:
             plain = image.format == "JPEG" and image.mode in ("RGB", "L") and not large
             if plain and not _is_turned(image):
                 return simplejpeg.decode_jpeg(data, colorspace="RGB")
-            if large:
-                image.draft(None, (2 * size, 2 * size))  # of JPEG alone
+            if large:  # of JPEG alone
+                image.draft(None, (2 * size, 2 * size) if size else _fitting(image))
             image.load()  # a TIFF is upright then, and a PNG may tell its orientation at the end
             whole = _reduced(image, size) if image.width * image.height > LARGE else image
             upright = ImageOps.exif_transpose(whole) if _is_turned(image) else whole
@@ -122,6 +124,12 @@ def decode_image(data: bytes, size: int = 1024) -> np.ndarray:
         raise BadImage(f"is damaged ({reason(ValueError(error))})") from error
 
 
+def longest_side(data: bytes) -> int:
+    """Of an image that `decode_image` takes, px of the file."""
+    with Image.open(io.BytesIO(without_text(data)), formats=FORMATS) as image:
+        return max(image.size)
+
+
 def _is_turned(image: Image.Image) -> bool:
     """By its EXIF; it is upright where that cannot be read, for the pixels are sound."""
     try:
@@ -130,17 +138,28 @@ def _is_turned(image: Image.Image) -> bool:
         return False
 
 
-def _reduced(image: Image.Image, size: int) -> Image.Image:
-    """The centre square, which is all that is used, some pixels of it made one by their mean.
+def _fitting(image: Image.Image) -> tuple[int, int]:
+    """Width and height of the image with no more than LARGE pixels, several made one."""
+    times = math.ceil(math.sqrt(image.width * image.height / LARGE))
+    return image.width // times, image.height // times
+
+
+def _reduced(image: Image.Image, size: int | None) -> Image.Image:
+    """Smaller, several pixels made one by their mean: the centre square, or for None the whole.
 
     Of palettes and 16 bits of grey, which have no mean, one is taken.
     """
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    box = (left, top, left + side, top + side)
-    times = max(1, side // (2 * size))
+    if size is None:
+        box = (0, 0, *image.size)
+        times = max(1, image.width // max(1, _fitting(image)[0]))
+    else:
+        side = min(image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        box = (left, top, left + side, top + side)
+        times = max(1, side // (2 * size))
     if image.mode in ("1", "P") or image.mode.startswith("I"):
-        return image.resize((side // times, side // times), Image.Resampling.NEAREST, box)
+        sides = ((box[2] - box[0]) // times, (box[3] - box[1]) // times)
+        return image.resize(sides, Image.Resampling.NEAREST, box)
     return image.reduce(times, box)
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.attributes import AttributeSet, set_of_model
 from pipeline.errors import PipelineError, one_line
+from pipeline.export.domain import UNKNOWN, Domain, Rates, domain_of, missed, read_rates
 from pipeline.files import sha256_of
 from pipeline.reading import parse_json, read_plain
 from pipeline.vocabulary import MOST_ATTRIBUTES
@@ -57,8 +58,16 @@ class About:
     chosen_for: str = ""
     """What the thresholds maximise on valid, accuracy or f1; empty where they are the fixed one."""
 
-    source: str = ""
-    """The dataset that the network was trained on."""
+    domain: Domain = UNKNOWN
+    """The pictures that the network was trained on."""
+
+    accuracy: Rates = ()
+    """At the thresholds, as measured on the judged split."""
+
+    recall: Rates = ()
+
+    min_recall: float = 0.0
+    """Attributes with less are marked as missed; apps hide them."""
 
     metrics: Mapping[str, Any] = field(default_factory=dict)
     """What training and evaluation found; everything in it can be written as JSON."""
@@ -69,6 +78,15 @@ class About:
             object.__setattr__(self, "thresholds", (self.fixed_threshold,) * count)
         if len(self.thresholds) != count:
             raise ValueError(f"{len(self.thresholds)} thresholds for {count} attributes")
+        for name in ("accuracy", "recall"):
+            if len(rates := getattr(self, name) or (None,) * count) != count:
+                raise ValueError(f"{len(rates)} values of {name} for {count} attributes")
+            object.__setattr__(self, name, rates)
+
+    @property
+    def missed(self) -> list[str]:
+        """The attributes that are hardly ever found where they hold."""
+        return missed(self.attributes.model_order, self.recall, self.min_recall)
 
     @property
     def description(self) -> str:
@@ -84,7 +102,10 @@ class About:
             "attributes": self.attributes.model_order,
             "regions": self.attributes.regions,
             "thresholds": self.thresholds,
-            "source": self.source,
+            "domain": self.domain.model_dump(),
+            "accuracy": self.accuracy,
+            "recall": self.recall,
+            "missed": self.missed,
             "metrics": dict(self.metrics),
             **({"hidden": self.attributes.hidden} if self.attributes.hidden else {}),
         }
@@ -104,7 +125,7 @@ class About:
             "description": self.description,
             "author": self.author,
             "licence": self.licence,
-            "source": self.source,
+            "domain": {**self.domain.model_dump(), "warning": self.domain.warning()},
             "input": {
                 "name": INPUT,
                 "type": "uint8",
@@ -112,7 +133,8 @@ class About:
                 "size": size,
                 "channels": "RGB",
                 "range": [0, 255],
-                "crop": "the centre square of an upright aligned portrait, scaled by area",
+                "crop": "the centre square of an upright portrait of 178 x 218 px, aligned like"
+                " CelebA's, scaled by area",
             },
             "output": {
                 "name": OUTPUT,
@@ -127,6 +149,8 @@ class About:
                 "chosen_for": self.chosen_for or None,
                 "chosen": list(self.thresholds),
             },
+            "at_thresholds": {"accuracy": list(self.accuracy), "recall": list(self.recall)},
+            "missed": self.missed,
             "metrics": dict(self.metrics),
             "files": {file: dict(facts) for file, facts in files.items()},
             "set": self.attributes.name,
@@ -135,10 +159,17 @@ class About:
         }
 
 
-def about_run(description: "ModelDescription", model: Path, evaluation: Path) -> About:
+def about_run(
+    description: "ModelDescription",
+    model: Path,
+    evaluation: Path,
+    provenance: Mapping[str, Any] | None = None,
+    min_recall: float = 0.0,
+) -> About:
     """The card of the network in the folder `model`, whose model.json is the `description`.
 
     Metrics and thresholds come from the folder `evaluation`; raises PipelineError without them.
+    `provenance` is that of the shards' index.json.
     """
     attributes = description.attribute_set()
     metrics, thresholds = (
@@ -154,15 +185,19 @@ def about_run(description: "ModelDescription", model: Path, evaluation: Path) ->
     except (LookupError, TypeError, ValueError) as error:
         path, reason = evaluation / "thresholds.json", one_line(error)
         raise PipelineError(f"{path} is damaged ({reason}); run `pipeline evaluate`.") from error
+    accuracy, recall = read_rates(evaluation, attributes.model_order)
     return About(
         version=f"1+{sha256_of(model / 'model.safetensors')[:12]}",
         licence=description.licence or "unknown",
         attributes=attributes,
-        source=description.source or "unknown",
+        domain=domain_of(description.source, description.licence, provenance),
         thresholds=chosen,
         fixed_threshold=fixed,
         chosen_for=chosen_for,
         metrics=metrics,
+        accuracy=accuracy,
+        recall=recall,
+        min_recall=min_recall,
     )
 
 

@@ -1,4 +1,4 @@
-"""Command `predict`: from portraits to their attributes."""
+"""Command `predict`: from photographs to the attributes of the faces in them."""
 
 import sys
 from pathlib import Path
@@ -21,79 +21,111 @@ def predict(
             show_default="the ONNX file of data/export, else data/model",
         ),
     ] = None,
+    largest: Annotated[
+        bool, typer.Option("--largest", help="Of each picture the largest face alone.")
+    ] = False,
+    aligned: Annotated[
+        bool,
+        typer.Option(
+            "--aligned",
+            help="The pictures are upright portraits, aligned as CelebA's: no face is looked for,"
+            " the centre square is read as in training.",
+        ),
+    ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="For programs: one JSON object per line.")
+        bool, typer.Option("--json", help="For programs: one JSON object per picture and line.")
     ] = False,
     every: Annotated[
-        bool, typer.Option("--all", help="Those too that the attribute set hides.")
+        bool,
+        typer.Option(
+            "--all", help="Those too that the attribute set hides, or that the network misses."
+        ),
     ] = False,
     csv: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write the probabilities, one row per image, in UTF-8 (a byte of a name that is"
+            help="Write the probabilities, one row per face, in UTF-8 (a byte of a name that is"
             " not: as 6 characters, like \\udcf6); - is standard output.",
         ),
     ] = None,
+    draw: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Write the pictures with boxes, eyes and what holds into DIR."
+        ),
+    ] = None,
 ) -> None:
-    """Name the attributes of upright, aligned portraits of any size and common format.
+    """Name the attributes of every face in photographs of any size and common format.
 
-    The centre square is cropped as in training. Reads data/export or data/model, writes only
-    what --csv names. A file that is missing or no image, and what a folder holds besides images,
-    give lines on standard error and stop nothing.
+    Faces are found, turned upright and brought into CelebA's frame, the largest first. Reads
+    data/export or data/model, writes only what --csv and --draw name. A file that is missing or no
+    image, a picture without a face, and what a folder holds besides images give lines on standard
+    error and stop nothing.
     """
-    import json
     import warnings
     from contextlib import ExitStack
-    from csv import writer
 
+    from pipeline.apps.answers import predict_photographs, predict_portraits
+    from pipeline.apps.drawing import Drawings
     from pipeline.apps.find import find_images
-    from pipeline.apps.predictor import by_region, open_predictor, predict_files, present
+    from pipeline.apps.listing import Lines, Objects, Table
+    from pipeline.apps.predictor import open_predictor
     from pipeline.dataset.codec import BadImage
-    from pipeline.files import new_file
-    from pipeline.tables import cell
 
     warnings.filterwarnings("ignore", module="PIL")  # of odd metadata and large pictures
     to_stdout = csv in (Path("-"), Path("/dev/stdout"))
     if to_stdout and as_json:
         raise PipelineError("--json and --csv both write to standard output; choose one.")
-    csv = Path("/dev/stdout") if to_stdout else csv
+    if aligned and (largest or draw):
+        raise PipelineError("--aligned looks for no face; --largest and --draw go without it.")
     predictor = open_predictor(model or _default_model())
-    names = predictor.attributes.model_order
-    hidden = set() if every else set(predictor.attributes.hidden)
-    shown_names = [name for name in names if name not in hidden]
     paths, left_out = find_images(images)
     for line in left_out:
         print(f"left out: {printable(line)}", file=sys.stderr)
-    failed = 0
+    if warning := predictor.domain.warning():
+        print(f"warning: {warning}.", file=sys.stderr)
+    if aligned:
+        answers = predict_portraits(predictor, paths)
+    else:
+        from pipeline.faces.find import Finder
+
+        answers = predict_photographs(predictor, paths, Finder(), largest)
+    failed = without = faces = 0
     with ExitStack() as stack:
+        outputs: list[Lines | Objects | Table | Drawings] = []
         if csv is not None:
-            partial = stack.enter_context(new_file(csv))
-            file = stack.enter_context(
-                partial.open("w", newline="", encoding="utf-8", errors="backslashreplace")
-            )
-            table = writer(file, lineterminator="\n")
-            table.writerow(["file", *shown_names])
-        for path, answer in predict_files(predictor, paths):
-            if isinstance(answer, BadImage):
+            file = Path("/dev/stdout") if to_stdout else csv
+            outputs.append(stack.enter_context(Table.open(file, predictor, every, aligned)))
+        if as_json:
+            outputs.append(Objects(predictor, every, aligned))
+        elif csv is None:
+            outputs.append(Lines(predictor, every))
+        if draw is not None:
+            outputs.append(Drawings(draw, predictor, every))
+        for path, found in answers:
+            if isinstance(found, BadImage):
                 failed += 1
-                print(f"error: {printable(f'{path} {answer}')}.", file=sys.stderr)
+                print(f"error: {printable(f'{path} {found}')}.", file=sys.stderr)
                 continue
-            held = [name for name in present(predictor, answer) if name not in hidden]
-            of = dict(zip(names, answer, strict=True))
-            shown = {name: f"{of[name]:.6f}" for name in shown_names}
-            if csv is not None:
-                table.writerow([cell(str(path)), *shown.values()])
-            if as_json:
-                values = {name: float(text) for name, text in shown.items()}
-                print(json.dumps({"file": str(path), "present": held, "probabilities": values}))
-            elif csv is None:
-                lines = by_region(predictor.attributes, held, answer)
-                print(printable(path), *lines, sep="\n")
+            if not found:
+                without += 1
+                print(f"no face: {printable(path)}", file=sys.stderr)
+            faces += len(found)
+            for output in outputs:
+                output.add(path, found)
     if csv is not None and not as_json and not to_stdout:
-        print(f"{csv}: {len(paths) - failed:,} images")
+        read = len(paths) - failed
+        print(f"{csv}: {read:,} images" + ("" if aligned else f", {faces:,} faces"))
     if failed:
         print(f"error: {failed:,} of {len(paths):,} files gave no prediction.", file=sys.stderr)
+    elif without and not faces:
+        print(
+            f"error: There is a face in none of {without:,} pictures; give portraits that are"
+            " aligned already with --aligned.",
+            file=sys.stderr,
+        )
+    if failed or not faces:
         raise typer.Exit(1)
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from pipeline.apps import site
 from pipeline.errors import PipelineError
+from pipeline.npm import npm_fetch
 from tests.support.demo_site import build
 from tests.support.project import ROOT
 
@@ -81,8 +82,7 @@ def test_npm_that_is_missing_or_cut_off_is_one_sentence(
     code, _, err = pipeline("demo", "--build", "out")
     assert (code, err) == (
         1,
-        "error: The demo needs onnxruntime-web, and npm is not here to fetch it; install"
-        " Node.js.\n",
+        "error: onnxruntime-web is needed, and npm is not here to fetch it; install Node.js.\n",
     )
     assert not Path("out").exists()
 
@@ -100,7 +100,7 @@ def test_npm_fetches_whatever_its_settings_for_others_are(
     monkeypatch.setenv(f"npm_config_{name}", value)
     version, integrity = packed(tmp_path)
     (work := tmp_path / "work").mkdir()
-    with tarfile.open(site._npm_fetch(work, version, integrity)) as tar:
+    with tarfile.open(npm_fetch(work, "onnxruntime-web", version, integrity)) as tar:
         assert tar.getnames() == ["package", "package/package.json"]
 
 
@@ -112,7 +112,7 @@ def test_an_npm_that_writes_nothing_is_one_sentence(
     npm.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(PipelineError, match=r"npm says that it is done, yet onnxruntime-web"):
-        site._npm_fetch(tmp_path, "1.0.0", "sha512-")
+        npm_fetch(tmp_path, "onnxruntime-web", "1.0.0", "sha512-")
 
 
 def packed(folder: Path, more: str = "") -> tuple[str, str]:
@@ -132,7 +132,7 @@ def test_a_package_with_another_hash_is_refused(tmp_path: Path) -> None:
     packed(tmp_path, more="evil()")
     (work := tmp_path / "work").mkdir()
     with pytest.raises(PipelineError, match=r"npm brings another onnxruntime-web .* is pinned"):
-        site._npm_fetch(work, version, integrity)
+        npm_fetch(work, "onnxruntime-web", version, integrity)
 
 
 def test_the_one_package_of_npm_is_pinned_by_hash_and_by_no_address() -> None:

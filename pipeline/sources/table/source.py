@@ -87,6 +87,7 @@ class TableSource:
             "licence": self._settings.licence or UNKNOWN_LICENCE,
             "table": {"name": self._file.path.name, "sha256": sha256_of(self._file.path)},
             "pictures_in": self._pictures.place.name,
+            **({"aligned": True} if (self._pictures.place / "faces.csv").is_file() else {}),
             "params": {name: params[name] for name in COLUMNS},
         }
 

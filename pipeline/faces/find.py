@@ -1,0 +1,211 @@
+"""Every face of a photograph, found twice: in the photograph, and again in CelebA's frame.
+
+First both detectors look at the whole photograph and the one for far faces at parts of it. What
+they find is brought into the frame and looked for there, with its mirror image, where all faces are
+of one size and upright: that gives the final place, and what is no face is not found again.
+Where nothing is left, turned windows are tried, then smaller parts.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from pipeline.faces.detector import Candidates, Detector, Window, join, merge
+from pipeline.faces.frame import HEIGHT, WIDTH, align, portrait
+from pipeline.faces.similarity import Pixels, Points, Similarity, sample
+
+FIRST: Final = 0.5
+"""Score of a candidate in the photograph."""
+
+AGAIN: Final = 0.7
+"""Mean score, of the frame and its mirror image, of a face."""
+
+OVERLAP: Final = 0.3
+"""From which two candidates are one face."""
+
+SETTLED: Final = 6.0
+"""px of the frame; where a pass moves its corners less, there is no other."""
+
+MOST_PASSES: Final = 4
+
+SMALLEST_PART: Final = 240
+"""Side of the smallest parts that are looked at, px; a face of 20 px is found there."""
+
+TURNS: Final = (90.0, -90.0, 180.0)
+"""Degrees; one window finds faces that are turned by up to 50."""
+
+SMALL: Final = 2.0
+"""From which enlargement a face counts as small: its eyes are less than 20 px apart."""
+
+TURNED: Final = 1.0
+"""The nose's distances from both ears differ by their distance: it lies before one of them. So do a
+tenth of CelebA's."""
+
+CUT: Final = 0.1
+"""Share of the square that a network reads, beyond the border."""
+
+MIRRORED: Final = [1, 0, 2, 3, 5, 4]
+"""Points of a face in its mirror image."""
+
+_CORNERS: Final = np.array([0, WIDTH, HEIGHT * 1j, WIDTH + HEIGHT * 1j])
+
+_STEPS: Final = (np.arange(20) + 0.5) * WIDTH / 20
+_SQUARE_POINTS: Final = (_STEPS[:, None] + 1j * (_STEPS + (HEIGHT - WIDTH) / 2)[None, :]).ravel()
+"""Of the centre square of the frame."""
+
+_SQUARE: Final = Window(complex(WIDTH, HEIGHT) / 2, HEIGHT)
+"""The square around the frame, black at its sides."""
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face of a photograph, in its px."""
+
+    score: float
+    """0 to 1."""
+
+    centre: complex
+    size: float
+    """Side of the square from brow to chin."""
+
+    points: Points
+    """[6]: the eye on the left of an upright face, the other, nose, mouth, and the ears."""
+
+    into: Similarity
+    """From the photograph into the frame."""
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, width and height of the upright square from brow to chin."""
+        corner = self.centre - (1 + 1j) * self.size / 2
+        return corner.real, corner.imag, self.size, self.size
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it has so few pixels that the frame shows much that is not there."""
+        return self.into.scale > SMALL
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether the head looks aside: the nose lies before an ear, or beyond it."""
+        nose, left, right = self.into(self.points[[2, 4, 5]]).real
+        return bool(abs((nose - left) - (right - nose)) > TURNED * abs(right - left))
+
+    def is_cut(self, width: int, height: int) -> bool:
+        """Whether the border of the photograph, of that size, cuts off much of what is read."""
+        at = self.into.inverse()(_SQUARE_POINTS)
+        inside = (at.real >= 0) & (at.real < width) & (at.imag >= 0) & (at.imag < height)
+        return bool(1 - inside.mean() > CUT)
+
+
+class Finder:
+    """Both detectors, ready to look."""
+
+    def __init__(self) -> None:
+        """Raises PipelineError where their weights are not here and cannot be fetched."""
+        self._short, self._full = Detector("short_range"), Detector("full_range")
+
+    def find(self, image: Pixels) -> list[Face]:
+        """The faces of a photograph, uint8 RGB [H, W, 3], the largest first."""
+        height, width = image.shape[:2]
+        for windows in _searches(width, height):
+            found = [self._full.look(image, windows, FIRST)]
+            found += [self._short.look(image, windows[:1], FIRST)]
+            faces = self._sure(image, merge(join(found), OVERLAP))
+            if faces:
+                return faces
+        return []
+
+    def _sure(self, image: Pixels, found: Candidates) -> list[Face]:
+        """The candidates that are faces in the frame too, each once."""
+        faces: list[Face] = []
+        for points in found.points:
+            face = self.settle(image, align(points))
+            if face and not any(_same(face, other) for other in faces):
+                faces.append(face)
+        return sorted(faces, key=lambda face: -face.size)
+
+    def settle(self, image: Pixels, into: Similarity) -> Face | None:
+        """The face that `into` brings into the frame roughly, there exactly; None: there is none.
+
+        Again, while a pass moves it much.
+        """
+        for _ in range(MOST_PASSES):
+            face = self.look_again(image, into)
+            if face is None:
+                return None
+            moved = face.into(into.inverse()(_CORNERS)) - _CORNERS
+            if np.abs(moved).max() < SETTLED:
+                return face
+            into = face.into
+        return face
+
+    def look_again(self, image: Pixels, into: Similarity) -> Face | None:
+        """The face in the frame, by the short-range detector; None: there is none."""
+        frame = portrait(image, into)
+        side = self._short.side
+        onto = _SQUARE.onto(side)
+        square = sample(frame, onto, side, side, "black")
+        scores, sizes, centres, points = [], [], [], []
+        for mirror, found in enumerate(
+            self._short.run(np.stack([square, square[:, ::-1]]), AGAIN / 2)
+        ):
+            merged = merge(found, OVERLAP)
+            if not len(merged):
+                return None
+            best = int(np.argmax(merged.scores))
+            centre, six = merged.centres[best], merged.points[best]
+            if mirror:
+                centre, six = side - centre.conj(), (side - six.conj())[MIRRORED]
+            scores.append(merged.scores[best])
+            sizes.append(merged.sizes[best])
+            centres.append(centre)
+            points.append(six)
+        score = float(np.mean(scores))
+        if score < AGAIN:
+            return None
+        back = onto.inverse().then(into.inverse())
+        six = back(np.mean(points, axis=0))
+        return Face(
+            score,
+            complex(back(np.mean(centres, axis=0, keepdims=True))[0]),
+            float(np.mean(sizes)) * back.scale,
+            six,
+            align(six),
+        )
+
+
+def _same(face: Face, other: Face) -> bool:
+    """Whether they lie on each other: one's centre near the other's."""
+    return abs(face.centre - other.centre) < max(face.size, other.size) / 2
+
+
+def _searches(width: int, height: int) -> Iterator[list[Window]]:
+    """Windows to look through, until something is found; the first of each is the largest."""
+    whole = Window(complex(width, height) / 2, max(width, height))
+    halves = _parts(width, height, 2)
+    yield [whole, *halves]
+    for degrees in TURNS:
+        yield [Window(window.centre, window.side, degrees) for window in (whole, *halves)]
+    for cut in (4, 8, 16):
+        if whole.side / cut < SMALLEST_PART:
+            return
+        yield [whole, *_parts(width, height, cut)]
+
+
+def _parts(width: int, height: int, cut: int) -> list[Window]:
+    """Squares with a side of the longer one's `cut`th part, that overlap by half at least."""
+    side = max(width, height) / cut
+    return [
+        Window(complex(x, y), side) for y in _middles(height, side) for x in _middles(width, side)
+    ]
+
+
+def _middles(length: int, side: float) -> list[float]:
+    if length <= side:
+        return [length / 2]
+    steps = math.ceil((length - side) / (side / 2))
+    return [side / 2 + (length - side) * i / steps for i in range(steps + 1)]
