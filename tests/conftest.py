@@ -15,6 +15,9 @@ from hypothesis import settings
 
 from pipeline.dataset.codec import CropSettings
 from pipeline.dataset.raw_writer import write_raw
+from pipeline.errors import PipelineError
+from pipeline.faces.find import Finder
+from pipeline.files import cache_folder
 from pipeline.packing.plan import ShardSettings
 from pipeline.packing.write import write_shards
 from pipeline.sources.synthetic.source import SyntheticSource
@@ -37,10 +40,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.fixture(scope="session")
+def face_weights() -> Path:
+    """The folder of the face detector in the user's own cache."""
+    return cache_folder("faces")
+
+
 @pytest.fixture(autouse=True)
-def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Checkpoints and indexes that a test leaves in the user's cache are its own."""
+def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, face_weights: Path) -> None:
+    """Checkpoints and indexes that a test leaves in the user's cache are its own.
+
+    The face detector is the user's: no test fetches it again.
+    """
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    cache_folder("").joinpath("faces").symlink_to(face_weights)
+
+
+@pytest.fixture(scope="session")
+def finder(face_weights: Path) -> Finder:
+    """Both face detectors; skips where they are not here and cannot be fetched."""
+    try:
+        return Finder()
+    except PipelineError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The live demo as a static site: the page, ONNX Runtime for browsers from npm, and a model.
+"""The live demo as a static site: the page, ONNX Runtime from npm, face detector, and a model.
 
 The page asks for nothing that is not in the site, and the headers say so to the browser.
 """
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.errors import PipelineError, one_line
+from pipeline.faces.detector import FAMILIES, read_network
+from pipeline.faces.frame import NUMBERS_FILE
 from pipeline.files import (
     cache_folder,
     new_directory,
@@ -60,7 +62,7 @@ def build(model: Path, site: Path) -> dict[str, int]:
     Of an earlier site the files that `build` wrote are replaced, and no other; one that was killed
     meanwhile has no start page, so never a model with the card of another. Returns the bytes of
     each part. Raises PipelineError where the model or its card is missing, `site` is a folder of
-    something else, or npm does not deliver.
+    something else, npm does not deliver, or the face detector cannot be had.
     """
     read_card(model)
     site = site.resolve()
@@ -71,12 +73,15 @@ def build(model: Path, site: Path) -> dict[str, int]:
         sources = {
             **{path.name: path for path in page},
             **{f"ort/{path.name}": path for path in runtime.iterdir()},
+            "faces/numbers.json": NUMBERS_FILE,
             "model/model.onnx": model,
             "model/model.json": model.with_suffix(".json"),
         }
         for name, source in sources.items():
             (partial / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(source, partial / name)
+        for family in FAMILIES:
+            (partial / "faces" / f"{family}.onnx").write_bytes(read_network(family))
         # Hosts such as Netlify and Cloudflare Pages read it.
         lines = ["/*", *(f"  {name}: {value}" for name, value in HEADERS.items())]
         (partial / "_headers").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -143,7 +148,11 @@ def _lies_in(site: Path, name: str) -> bool:
 
 
 def _bytes_by_part(site: Path) -> dict[str, int]:
-    parts = {"model": sum(path.stat().st_size for path in (site / "model").iterdir())}
+    named = {"model": "model", "face detector": "faces"}
+    parts = {
+        part: sum(path.stat().st_size for path in (site / folder).iterdir())
+        for part, folder in named.items()
+    }
     for backend, names in RUNTIME.items():
         parts[f"ONNX Runtime, {backend}"] = sum((site / "ort" / n).stat().st_size for n in names)
     total = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())

@@ -62,7 +62,7 @@ class About:
     """The pictures that the network was trained on."""
 
     accuracy: Rates = ()
-    """At the thresholds, as measured on the judged split."""
+    """At the thresholds, as measured on the judged split; none given: not known."""
 
     recall: Rates = ()
 
@@ -78,10 +78,6 @@ class About:
             object.__setattr__(self, "thresholds", (self.fixed_threshold,) * count)
         if len(self.thresholds) != count:
             raise ValueError(f"{len(self.thresholds)} thresholds for {count} attributes")
-        for name in ("accuracy", "recall"):
-            if len(rates := getattr(self, name) or (None,) * count) != count:
-                raise ValueError(f"{len(rates)} values of {name} for {count} attributes")
-            object.__setattr__(self, name, rates)
 
     @property
     def missed(self) -> list[str]:

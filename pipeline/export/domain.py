@@ -113,8 +113,12 @@ def _rate(row: Mapping[str, Any], metric: str) -> float | None:
 
 
 def missed(names: Sequence[str], recall: Sequence[float | None], least: float) -> list[str]:
-    """The attributes that are found so rarely, where they hold, that apps do not show them."""
-    return [n for n, r in zip(names, recall, strict=True) if r is not None and r < least]
+    """The attributes that are found so rarely, where they hold, that apps do not show them.
+
+    Without `recall` none is known to be.
+    """
+    known = zip(names, recall, strict=True) if recall else ()
+    return [name for name, rate in known if rate is not None and rate < least]
 
 
 def read_missed(metadata: Mapping[str, str], names: Sequence[str]) -> frozenset[str]:

@@ -20,6 +20,15 @@ FAMILIES: Final = {
 """Faces that fill a good part of the picture; and those that are farther away."""
 
 
+def read_network(family: str) -> bytes:
+    """The ONNX file of one of the FAMILIES.
+
+    Raises PipelineError where its weights are not here and cannot be fetched.
+    """
+    weights, grids = FAMILIES[family]
+    return convert(read_weights(weights), grids)
+
+
 @dataclass(frozen=True)
 class Window:
     """A square that a detector looks at."""
@@ -83,12 +92,11 @@ class Detector:
             raise PipelineError(
                 f"Faces are found with onnxruntime ({error}): `pip install onnxruntime`."
             ) from error
-        weights, grids = FAMILIES[family]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.log_severity_level = 4
         self._session = onnxruntime.InferenceSession(
-            convert(read_weights(weights), grids), options, providers=["CPUExecutionProvider"]
+            read_network(family), options, providers=["CPUExecutionProvider"]
         )
         self.side = int(self._session.get_inputs()[0].shape[1])
         """Of the square that it takes, px."""

@@ -14,38 +14,11 @@ from typing import Final
 import numpy as np
 
 from pipeline.faces.detector import Candidates, Detector, Window, join, merge
-from pipeline.faces.frame import HEIGHT, WIDTH, align, portrait
+from pipeline.faces.frame import HEIGHT, NUMBERS, WIDTH, align, portrait
 from pipeline.faces.similarity import Pixels, Points, Similarity, sample
 
-FIRST: Final = 0.5
-"""Score of a candidate in the photograph."""
-
-AGAIN: Final = 0.7
-"""Mean score, of the frame and its mirror image, of a face."""
-
-OVERLAP: Final = 0.3
-"""From which two candidates are one face."""
-
-SETTLED: Final = 6.0
-"""px of the frame; where a pass moves its corners less, there is no other."""
-
-MOST_PASSES: Final = 4
-
-SMALLEST_PART: Final = 240
-"""Side of the smallest parts that are looked at, px; a face of 20 px is found there."""
-
-TURNS: Final = (90.0, -90.0, 180.0)
-"""Degrees; one window finds faces that are turned by up to 50."""
-
-SMALL: Final = 2.0
-"""From which enlargement a face counts as small: its eyes are less than 20 px apart."""
-
-TURNED: Final = 1.0
-"""The nose's distances from both ears differ by their distance: it lies before one of them. So do a
-tenth of CelebA's."""
-
-CUT: Final = 0.1
-"""Share of the square that a network reads, beyond the border."""
+_FIND: Final = NUMBERS["find"]
+_FLAGS: Final = NUMBERS["flags"]
 
 MIRRORED: Final = [1, 0, 2, 3, 5, 4]
 """Points of a face in its mirror image."""
@@ -86,19 +59,19 @@ class Face:
     @property
     def is_small(self) -> bool:
         """Whether it has so few pixels that the frame shows much that is not there."""
-        return self.into.scale > SMALL
+        return self.into.scale > _FLAGS["small"]
 
     @property
     def is_turned(self) -> bool:
         """Whether the head looks aside: the nose lies before an ear, or beyond it."""
         nose, left, right = self.into(self.points[[2, 4, 5]]).real
-        return bool(abs((nose - left) - (right - nose)) > TURNED * abs(right - left))
+        return bool(abs((nose - left) - (right - nose)) > _FLAGS["turned"] * abs(right - left))
 
     def is_cut(self, width: int, height: int) -> bool:
         """Whether the border of the photograph, of that size, cuts off much of what is read."""
         at = self.into.inverse()(_SQUARE_POINTS)
         inside = (at.real >= 0) & (at.real < width) & (at.imag >= 0) & (at.imag < height)
-        return bool(1 - inside.mean() > CUT)
+        return bool(1 - inside.mean() > _FLAGS["cut"])
 
 
 class Finder:
@@ -112,9 +85,9 @@ class Finder:
         """The faces of a photograph, uint8 RGB [H, W, 3], the largest first."""
         height, width = image.shape[:2]
         for windows in _searches(width, height):
-            found = [self._full.look(image, windows, FIRST)]
-            found += [self._short.look(image, windows[:1], FIRST)]
-            faces = self._sure(image, merge(join(found), OVERLAP))
+            found = [self._full.look(image, windows, _FIND["first"])]
+            found += [self._short.look(image, windows[:1], _FIND["first"])]
+            faces = self._sure(image, merge(join(found), _FIND["overlap"]))
             if faces:
                 return faces
         return []
@@ -133,12 +106,12 @@ class Finder:
 
         Again, while a pass moves it much.
         """
-        for _ in range(MOST_PASSES):
+        for _ in range(_FIND["most_passes"]):
             face = self.look_again(image, into)
             if face is None:
                 return None
             moved = face.into(into.inverse()(_CORNERS)) - _CORNERS
-            if np.abs(moved).max() < SETTLED:
+            if np.abs(moved).max() < _FIND["settled"]:
                 return face
             into = face.into
         return face
@@ -151,9 +124,9 @@ class Finder:
         square = sample(frame, onto, side, side, "black")
         scores, sizes, centres, points = [], [], [], []
         for mirror, found in enumerate(
-            self._short.run(np.stack([square, square[:, ::-1]]), AGAIN / 2)
+            self._short.run(np.stack([square, square[:, ::-1]]), _FIND["again"] / 2)
         ):
-            merged = merge(found, OVERLAP)
+            merged = merge(found, _FIND["overlap"])
             if not len(merged):
                 return None
             best = int(np.argmax(merged.scores))
@@ -165,7 +138,7 @@ class Finder:
             centres.append(centre)
             points.append(six)
         score = float(np.mean(scores))
-        if score < AGAIN:
+        if score < _FIND["again"]:
             return None
         back = onto.inverse().then(into.inverse())
         six = back(np.mean(points, axis=0))
@@ -188,10 +161,10 @@ def _searches(width: int, height: int) -> Iterator[list[Window]]:
     whole = Window(complex(width, height) / 2, max(width, height))
     halves = _parts(width, height, 2)
     yield [whole, *halves]
-    for degrees in TURNS:
+    for degrees in _FIND["turns"]:
         yield [Window(window.centre, window.side, degrees) for window in (whole, *halves)]
     for cut in (4, 8, 16):
-        if whole.side / cut < SMALLEST_PART:
+        if whole.side / cut < _FIND["smallest_part"]:
             return
         yield [whole, *_parts(width, height, cut)]
 

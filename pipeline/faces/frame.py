@@ -1,6 +1,6 @@
 """CelebA's frame: the picture of 178 x 218 px into which every face is brought.
 
-The numbers are in `frame.json`, which the page of the live demo reads too.
+The numbers are in `numbers.json`, which the page of the live demo reads too.
 """
 
 import json
@@ -11,17 +11,18 @@ import numpy as np
 
 from pipeline.faces.similarity import Pixels, Points, Similarity, fit, sample
 
-NUMBERS: Final[dict[str, Any]] = json.loads(
-    Path(__file__).with_name("frame.json").read_text(encoding="utf-8")
-)
+NUMBERS_FILE: Final = Path(__file__).with_name("numbers.json")
+NUMBERS: Final[dict[str, Any]] = json.loads(NUMBERS_FILE.read_text(encoding="utf-8"))
 
-WIDTH: Final[int] = NUMBERS["width"]
-HEIGHT: Final[int] = NUMBERS["height"]
+_FRAME: Final[dict[str, Any]] = NUMBERS["frame"]
 
-POINTS: Final[Points] = np.array([complex(x, y) for x, y in NUMBERS["points"]])
+WIDTH: Final[int] = _FRAME["width"]
+HEIGHT: Final[int] = _FRAME["height"]
+
+POINTS: Final[Points] = np.array([complex(x, y) for x, y in _FRAME["points"]])
 """[6]: where the points of a face lie in the frame."""
 
-WEIGHTS: Final[list[float]] = NUMBERS["weights"]
+WEIGHTS: Final[list[float]] = _FRAME["weights"]
 
 
 def align(points: Points) -> Similarity:

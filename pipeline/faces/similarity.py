@@ -1,7 +1,8 @@
 """Turn, scale and shift a picture: the one way in which pixels come out of a photograph.
 
 Points are complex numbers x + yi in px; the first pixel has its centre at 0.5 + 0.5i, so its
-corner is 0. `page/similarity.js` does the same, and `frame.json` holds vectors for both.
+corner is 0. The page of the live demo does the same (`similarity.js`), and
+`numbers.json` holds vectors for both.
 """
 
 import math
@@ -17,6 +18,9 @@ Pixels = np.ndarray
 """uint8 RGB [H, W, 3]."""
 
 Points = NDArray[np.complex128]
+
+ROUNDING: Final = 1e-9
+"""By which a whole number may be missed, here and in other languages."""
 
 BORDERS: Final = {"stretched": cv2.BORDER_REPLICATE, "black": cv2.BORDER_CONSTANT}
 
@@ -77,7 +81,7 @@ def sample(
     is stretched, or all is black.
     """
     shrink = 1 / to.scale
-    n, each = max(1, int(shrink)), 2 if shrink > 1 else 1
+    n, each = max(1, int(shrink + ROUNDING)), 2 if shrink > 1 + ROUNDING else 1
     corners = to.inverse()(np.array([0, width, height * 1j, width + height * 1j]))
     image, to = _part(image, to, corners, n)
     if n > 1:

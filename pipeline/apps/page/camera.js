@@ -1,4 +1,4 @@
-// The camera in its circle: open, switch, freeze, and hand out the newest frame.
+// The camera: open, switch, freeze, and hand out the newest frame.
 
 const WANTED = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } };
 
@@ -24,6 +24,8 @@ export class Camera {
   constructor(video, ended) {
     this.#video = video;
     this.ended = ended;
+    /** A mirror is what people expect of a camera that looks at them, and of no other. */
+    this.mirrored = false;
     this.#count();
   }
 
@@ -60,8 +62,7 @@ export class Camera {
       this.stop();
       this.ended();
     };
-    // A mirror is what people expect of a camera that looks at them, and of no other.
-    this.#video.classList.toggle("mirrored", track.getSettings().facingMode !== "environment");
+    this.mirrored = track.getSettings().facingMode !== "environment";
     this.#video.srcObject = this.#stream;
     // A phone that saves power may want a touch first; until then the picture is frozen.
     await this.#video.play().catch(() => {});
@@ -102,8 +103,7 @@ export class Camera {
   }
 
   /**
-   * The square inside the circle of the newest frame, unmirrored, once there is one that was not
-   * given before. The circle is the largest in the picture; the square's corners lie on it.
+   * The newest frame, unmirrored, once there is one that was not given before.
    * @returns {Promise<{bitmap: ImageBitmap, still: boolean}>} `still`: of the frozen picture
    */
   async grab() {
@@ -112,10 +112,7 @@ export class Camera {
     }
     this.#taken = this.#come;
     const still = this.frozen;
-    const { videoWidth: width, videoHeight: height } = this.#video;
-    const side = Math.floor(Math.min(width, height) / Math.SQRT2);
-    const [left, top] = [width, height].map((length) => Math.floor((length - side) / 2));
-    return { bitmap: await createImageBitmap(this.#video, left, top, side, side), still };
+    return { bitmap: await createImageBitmap(this.#video), still };
   }
 
   #count() {

@@ -1,21 +1,21 @@
-// A square picture scaled as the training crops were (pipeline/crops.py): by area where it
+// A square picture scaled as the training crops were (pipeline/dataset/crops.py): by area where it
 // shrinks, linearly where it grows. A canvas does neither the same way in every browser.
 
 /**
- * Scale the square `rgba` of `side` x `side` pixels to `size` x `size`.
- * @param {Uint8ClampedArray} rgba opaque, 4 bytes a pixel, as `getImageData` gives it
+ * Scale the square `rgb` of `side` x `side` pixels to `size` x `size`.
+ * @param {Uint8Array} rgb 3 bytes a pixel, row by row
  * @returns {Uint8Array} RGB, 3 bytes a pixel, row by row
  */
-export function scale(rgba, side, size) {
+export function scale(rgb, side, size) {
   const taps = tapsFor(side, size);
   const rows = new Float32Array(side * size * 3);
   for (let y = 0, out = 0; y < side; y++) {
     for (const { first, weights } of taps) {
       let red = 0, green = 0, blue = 0;
-      for (let k = 0, at = 4 * (y * side + first); k < weights.length; k++, at += 4) {
-        red += weights[k] * rgba[at];
-        green += weights[k] * rgba[at + 1];
-        blue += weights[k] * rgba[at + 2];
+      for (let k = 0, at = 3 * (y * side + first); k < weights.length; k++, at += 3) {
+        red += weights[k] * rgb[at];
+        green += weights[k] * rgb[at + 1];
+        blue += weights[k] * rgb[at + 2];
       }
       rows[out++] = red;
       rows[out++] = green;

@@ -5,6 +5,7 @@ import { Model } from "./model.js";
 import { dropped, Pictures } from "./pictures.js";
 import { Pills } from "./pills.js";
 import { holding, Smoothing } from "./smoothing.js";
+import { View } from "./view.js";
 
 const $ = (id) => document.getElementById(id);
 const body = document.body;
@@ -15,13 +16,13 @@ const hook = (window.faceAttributes = { last: null, figures: null });
 
 // ---- What is said under the circle: the first of these that there is.
 
-const said = { model: null, camera: null, loading: "Loading the model …", opening: null };
+const said = { model: null, camera: null, loading: "Loading the model …", opening: null, advice: null };
 
 function tell(changes = {}) {
   Object.assign(said, changes);
   const trouble = said.model ?? said.camera;
   const hint = camera.frozen ? `Frozen. ${DOUBLE} to go on.` : `${DOUBLE} to freeze.`;
-  $("status").textContent = trouble ?? said.opening ?? said.loading ?? hint;
+  $("status").textContent = trouble ?? said.opening ?? said.loading ?? said.advice ?? hint;
   $("status").classList.toggle("trouble", Boolean(trouble));
   $("retry").hidden = !trouble;
   body.classList.toggle("live", camera.open);
@@ -59,28 +60,59 @@ function switchCamera() {
   return openCamera(() => camera.switch().catch(() => camera.start()));
 }
 
+// ---- What people can do for a better picture.
+
+/** Mean of the picture, 0 to 1, under which it is dark. */
+const DARK = 0.12;
+
+/** Advice is read aloud: it changes only when the new one has held for this long, ms. */
+const PATIENCE = 400;
+
+let advice = { text: null, since: 0 };
+
+function advise({ faces: [nearest], light }) {
+  const text = light < DARK ? "More light, please." : !nearest ? "No face in the picture."
+    : nearest.small ? "Come closer." : null;
+  const now = performance.now();
+  if (advice.text !== text) advice = { text, since: now };
+  if (said.advice !== text && now - advice.since >= PATIENCE) tell({ advice: text });
+}
+
 // ---- The loop: while the model reads a frame others come and go; it takes the newest next.
 
 async function live(model) {
   const { card, backend } = await model.ready;
   hook.card = card;
   tell({ loading: null });
+  $("domain").textContent = card.domain?.warning ? `Beware: ${card.domain.warning}.` : "";
   measure(backend);
   const thresholds = card.thresholds.chosen;
   const pills = new Pills($("pills"), card);
   const smoothing = new Smoothing(thresholds);
+  const view = new View($("preview"), $("frame"));
   for (let then = performance.now(); ; ) {
     const { bitmap, still } = await camera.grab();
-    const { probabilities, ms } = await model.read(bitmap);
+    const answer = await model.read(bitmap, !still);
+    const [nearest = null] = answer.faces;
+    const probabilities = nearest?.probabilities ?? null;
     const now = performance.now();
-    hook.last = { probabilities, still, ms, count: (hook.last?.count ?? 0) + 1 };
-    if (still) {
-      // What stands still is told as it is, and the next moving frame begins anew.
-      smoothing.forget();
-      if (camera.frozen) pills.show(probabilities, holding(probabilities, thresholds));
-    } else if (!camera.frozen) {
-      const smooth = smoothing.update(probabilities, (now - then) / 1000);
-      pills.show(smooth.probabilities, smooth.shown);
+    hook.last = { ...answer, probabilities, still, count: (hook.last?.count ?? 0) + 1 };
+    if (!camera.open || still !== camera.frozen) {
+      smoothing.forget(); // it was read while people stopped, froze or resumed
+    } else {
+      view.follow(nearest, answer, camera.mirrored);
+      advise(answer);
+      if (!nearest) {
+        smoothing.forget();
+        pills.clear();
+      } else if (still) {
+        // What stands still is told as it is, and the next moving frame begins anew.
+        smoothing.forget();
+        pills.show(probabilities, holding(probabilities, thresholds));
+      } else {
+        const smooth = smoothing.update(probabilities, (now - then) / 1000);
+        pills.show(smooth.probabilities, smooth.shown);
+      }
     }
     then = now;
   }

@@ -24,14 +24,16 @@ export class Model {
   }
 
   /**
-   * Read the centre square of an ImageBitmap, which is given away, or of a File.
-   * @returns {Promise<{probabilities: Float32Array, ms: number}>} rejects with a sentence
+   * Read the faces of an ImageBitmap, which is given away, or of a File. `live`: of a film, whose
+   * nearest face is followed.
+   * @returns {Promise<{faces: object[], light: number, width: number, height: number, ms: number}>}
+   *   the largest face first, as the worker tells it; rejects with a sentence
    */
-  read(picture) {
+  read(picture, live = false) {
     return new Promise((resolve, reject) => {
       const id = this.#count++;
       this.#waiting.set(id, { resolve, reject });
-      this.#worker.postMessage({ id, picture }, picture instanceof ImageBitmap ? [picture] : []);
+      this.#worker.postMessage({ id, picture, live }, picture instanceof ImageBitmap ? [picture] : []);
     });
   }
 

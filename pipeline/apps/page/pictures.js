@@ -50,29 +50,52 @@ class Card {
     this.item = document.createElement("li");
     this.item.className = "card";
     this.item.dataset.file = file.name;
-    this.image = this.item.appendChild(document.createElement("img"));
+    this.picture = this.item.appendChild(document.createElement("div"));
+    this.picture.className = "picture";
+    this.image = this.picture.appendChild(document.createElement("img"));
     this.image.alt = "";
     this.image.loading = "lazy";
     this.image.src = URL.createObjectURL(file);
     const name = this.item.appendChild(document.createElement("h2"));
     name.textContent = file.name;
-    this.list = this.item.appendChild(document.createElement("ul"));
-    this.list.className = "pills";
-    this.list.setAttribute("aria-label", `Attributes of ${file.name}`);
   }
 
   async fill(model, about) {
     try {
-      const { probabilities } = await model.read(this.file);
-      const shown = holding(probabilities, about.thresholds.chosen);
-      new Pills(this.list, about).show(probabilities, shown);
-      this.item.dataset.probabilities = JSON.stringify(Array.from(probabilities));
+      const { faces, width, height } = await model.read(this.file);
+      faces.forEach((face, i) => this.#add(face, about, width, height, faces.length > 1 ? i + 1 : 0));
+      if (!faces.length) this.#say("No face in this picture.");
+      this.item.dataset.faces = JSON.stringify(faces.map(({ centre, size, probabilities }) =>
+        ({ centre, size, probabilities: Array.from(probabilities) })));
     } catch (error) {
-      this.image.remove();
-      const sentence = document.createElement("p");
-      sentence.textContent = `${this.file.name}: ${error.message}`;
-      this.list.replaceWith(sentence);
+      this.picture.remove();
+      this.#say(`${this.file.name}: ${error.message}`);
     }
+  }
+
+  /** A face's box and its row of pills; `number` 0: it is the only one. */
+  #add({ centre, size, probabilities }, about, width, height, number) {
+    const box = this.picture.appendChild(document.createElement("div"));
+    box.className = "box";
+    box.style.left = `${(100 * (centre[0] - size / 2)) / width}%`;
+    box.style.top = `${(100 * (centre[1] - size / 2)) / height}%`;
+    box.style.width = `${(100 * size) / width}%`;
+    box.style.height = `${(100 * size) / height}%`;
+    const list = document.createElement("ul");
+    list.className = "pills";
+    if (number) {
+      box.textContent = number;
+      const heading = this.item.appendChild(document.createElement("h3"));
+      heading.textContent = `Face ${number}`;
+    }
+    list.setAttribute("aria-label", `Attributes of ${number ? `face ${number} of ` : ""}${this.file.name}`);
+    this.item.append(list);
+    new Pills(list, about).show(probabilities, holding(probabilities, about.thresholds.chosen));
+  }
+
+  #say(text) {
+    const sentence = this.item.appendChild(document.createElement("p"));
+    sentence.textContent = text;
   }
 }
 

@@ -6,14 +6,15 @@ const percent = new Intl.NumberFormat("en", { style: "percent" });
 const label = (name) =>
   name[0] + name.slice(1).replace(/_o_(?=[A-Z])/, " o’").replaceAll("_", " ").toLowerCase();
 
-/** With `?all` in its address the page shows those attributes too that the model's card hides. */
+/** With `?all` in its address the page shows those too that the card hides or the model misses. */
 const all = new URLSearchParams(location.search).has("all");
 
 export class Pills {
-  /** @param {HTMLUListElement} list; @param card the model's: `attributes`, `regions`, `hidden` */
+  /** @param {HTMLUListElement} list; @param card the model's: `attributes`, `regions`, `hidden`, `missed` */
   constructor(list, card) {
     this.list = list;
-    this.hidden = card.attributes.map((name) => !all && (card.hidden ?? []).includes(name));
+    const hidden = new Set(all ? [] : [...(card.hidden ?? []), ...(card.missed ?? [])]);
+    this.hidden = card.attributes.map((name) => hidden.has(name));
     this.pills = card.attributes.map((name) => {
       const region = Object.keys(card.regions).find((key) => card.regions[key].includes(name));
       return new Pill(name, region.replaceAll("_", " "));

@@ -1,20 +1,25 @@
-// The model, away from the page: pictures come in, probabilities go out.
+// The networks, away from the page: pictures come in, faces and their probabilities go out.
 //
-// In:  { id, picture }: an ImageBitmap or a File, whose centre square is read.
+// In:  { id, picture, live }: an ImageBitmap or a File. `live`: it follows the one before, so the
+//      nearest face is looked for where it was.
 // Out: { loaded } (0 to 1) while the model comes, then { card, backend } or { failed };
-//      for each picture { id, probabilities, ms } or { id, failed }.
+//      for each picture { id, faces, light, width, height, ms } or { id, failed }. A face has
+//      { score, centre, size, points, square, small, probabilities }, px of the picture; `square`
+//      is what the model reads. The largest comes first. `light` is 0 to 1.
 // `failed` is a sentence for people.
 
 import { scale } from "./crop.js";
+import { Finder } from "./faces.js";
+import { Follower } from "./follower.js";
 
-/** The largest canvas side that every phone has, px. */
-const LARGEST = 2048;
+/** The longest side of a picture that is looked at, px: what every phone's canvas has. */
+const LARGEST = 4096;
 
 const canvas = new OffscreenCanvas(1, 1);
 const context = canvas.getContext("2d", { willReadFrequently: true, alpha: false });
-let ort, session, card;
+let ort, session, card, finder, follower;
 
-// One thing after the other: the canvas and the session are for one picture at a time.
+// One thing after the other: the canvas and the sessions are for one picture at a time.
 let done = start().then(
   (backend) => postMessage({ card, backend }),
   (error) => postMessage({ failed: error.message }),
@@ -24,27 +29,36 @@ onmessage = ({ data }) => {
   done = done.then(() => answer(data));
 };
 
-async function answer({ id, picture }) {
+async function answer({ id, picture, live }) {
   try {
-    const pixels = await read(picture);
+    const image = await pixelsOf(picture);
     const started = performance.now();
-    const probabilities = await run(pixels).catch((error) => {
-      throw new Error(`The model stopped (${brief(error)}).`);
-    });
-    postMessage({ id, probabilities, ms: performance.now() - started });
+    const found = live ? await follower.find(image) : await finder.find(image);
+    const faces = [];
+    for (const face of found) {
+      const probabilities = await run(squareOf(finder.portrait(image, face.into)));
+      const [square, small] = [finder.squareOf(face), finder.isSmall(face)];
+      faces.push({ ...face, square, small, probabilities });
+    }
+    const { width, height } = image, ms = performance.now() - started;
+    postMessage({ id, faces, light: lightOf(image), width, height, ms });
   } catch (error) {
-    postMessage({ id, failed: error.message });
+    const sentence = error instanceof Sentence ? error.message : `The model stopped (${brief(error)}).`;
+    postMessage({ id, failed: sentence });
   }
 }
 
 async function start() {
   card = parse(await load("model/model.json"));
+  const numbers = parse(await load("faces/numbers.json"));
   const bytes = await load("model/model.onnx", (loaded) => postMessage({ loaded }));
   const backends = await choose(new URLSearchParams(location.search).get("backend"));
   for (const [i, backend] of backends.entries()) {
     try {
       const name = await backend(bytes);
       await run(new Uint8Array(card.input.size ** 2 * 3)); // the first run prepares the others
+      finder = new Finder(numbers, await detector("short_range"), await detector("full_range"));
+      follower = new Follower(finder);
       return name;
     } catch (error) {
       if (i < backends.length - 1) continue;
@@ -84,6 +98,21 @@ async function open(module, bytes, provider) {
   return threads;
 }
 
+/** A face detector. It is small: on the CPU it is done before a GPU has begun. */
+async function detector(name) {
+  const bytes = await load(`faces/${name}.onnx`);
+  const network = await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] });
+  const side = network.inputMetadata[0].shape[1];
+  return {
+    side,
+    async run(pixels, count) {
+      const image = new ort.Tensor("uint8", pixels, [count, side, side, 3]);
+      const { scores, faces } = await network.run({ image });
+      return { scores: scores.data, faces: faces.data, count };
+    },
+  };
+}
+
 async function run(pixels) {
   const { input, output } = card;
   const tensor = new ort.Tensor("uint8", pixels, [1, input.size, input.size, 3]);
@@ -91,26 +120,40 @@ async function run(pixels) {
   return answers[output.name].data;
 }
 
-/** The centre square of a picture as the model takes it. */
-async function read(picture) {
+/** The centre square of a portrait as the model takes it. */
+function squareOf({ data, width, height }) {
+  const top = Math.floor((height - width) / 2);
+  return scale(data.subarray(3 * width * top, 3 * width * (top + width)), width, card.input.size);
+}
+
+/** The pixels of a picture, upright; a huge one comes smaller. */
+async function pixelsOf(picture) {
   const bitmap = picture instanceof ImageBitmap ? picture : await decode(picture);
-  const square = Math.min(bitmap.width, bitmap.height);
-  const side = Math.min(square, LARGEST);
-  const left = Math.floor((bitmap.width - square) / 2), top = Math.floor((bitmap.height - square) / 2);
-  if (canvas.width !== side) canvas.width = canvas.height = side;
+  const shrink = Math.min(1, LARGEST / Math.max(bitmap.width, bitmap.height));
+  const [width, height] = [bitmap.width, bitmap.height].map((v) => Math.max(1, Math.round(v * shrink)));
+  if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
   context.imageSmoothingQuality = "high";
   context.fillStyle = "#fff"; // under what is transparent
-  context.fillRect(0, 0, side, side);
-  context.drawImage(bitmap, left, top, square, square, 0, 0, side, side);
+  context.fillRect(0, 0, width, height);
+  context.drawImage(bitmap, 0, 0, width, height);
   bitmap.close();
-  return scale(context.getImageData(0, 0, side, side).data, side, card.input.size);
+  return { data: context.getImageData(0, 0, width, height).data, width, height, step: 4 };
 }
+
+/** How light a picture is, by some of its pixels: 0 to 1. */
+function lightOf({ data }) {
+  let sum = 0, count = 0;
+  for (let i = 0; i < data.length; i += 4 * 997, count++) sum += data[i] + data[i + 1] + data[i + 2];
+  return sum / count / 765;
+}
+
+class Sentence extends Error {}
 
 async function decode(file) {
   try {
     return await createImageBitmap(file, { colorSpaceConversion: "none" });
   } catch {
-    throw new Error("No picture that this browser can read.");
+    throw new Sentence("No picture that this browser can read.");
   }
 }
 

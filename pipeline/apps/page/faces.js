@@ -1,0 +1,231 @@
+// Every face of a picture, found twice: in the picture, and again in CelebA's frame, as
+// pipeline/faces/find.py does it. A face is { score, centre, size, points, into }, in px.
+
+import { apply, fit, inverse, sample, size, then } from "./similarity.js";
+
+/** Points of a face in its mirror image. */
+const MIRRORED = [1, 0, 2, 3, 5, 4];
+
+export class Finder {
+  /**
+   * @param numbers those of numbers.json
+   * @param short, full: the detectors, { side, run(pixels, count) -> { scores, faces } }
+   */
+  constructor(numbers, short, full) {
+    Object.assign(this, { frame: numbers.frame, rules: numbers.find, flags: numbers.flags, short, full });
+    const { width, height } = this.frame;
+    this.square = { centre: [width / 2, height / 2], side: height, degrees: 0 };
+    this.corners = [[0, 0], [width, 0], [0, height], [width, height]];
+  }
+
+  /** The faces of a picture, the largest first. */
+  async find(image) {
+    for (const windows of this.searches(image.width, image.height)) {
+      const faces = await this.search(image, windows);
+      if (faces.length) return faces;
+    }
+    return [];
+  }
+
+  /** The faces that some windows show; the first of them is looked at by both detectors. */
+  async search(image, windows) {
+    const found = [
+      ...(await this.look(this.full, image, windows)),
+      ...(await this.look(this.short, image, windows.slice(0, 1))),
+    ];
+    const faces = [];
+    for (const { points } of merge(found, this.rules.overlap)) {
+      const face = await this.settle(image, this.align(points));
+      if (face && !faces.some((other) => isSame(face, other))) faces.push(face);
+    }
+    return faces.sort((one, other) => other.size - one.size);
+  }
+
+  /** The face that `into` brings into the frame roughly, there exactly; null: there is none. */
+  async settle(image, into, mirrored = true) {
+    let face = null;
+    for (let pass = 0; pass < this.rules.most_passes; pass++) {
+      face = await this.lookAgain(image, into, mirrored);
+      if (!face) return null;
+      const back = inverse(into);
+      const moved = Math.max(...this.corners.map((corner) => {
+        const [x, y] = apply(face.into, apply(back, corner));
+        return Math.hypot(x - corner[0], y - corner[1]);
+      }));
+      if (moved < this.rules.settled) return face;
+      into = face.into;
+    }
+    return face;
+  }
+
+  /** The face in the frame, by the short-range detector; null: there is none. */
+  async lookAgain(image, into, mirrored = true) {
+    const { side } = this.short;
+    const onto = windowOnto(this.square, side);
+    const { data } = sample(this.portrait(image, into), onto, side, side, true);
+    const both = new Uint8Array(data.length * (mirrored ? 2 : 1));
+    both.set(data);
+    if (mirrored) mirror(data, side, both.subarray(data.length));
+    const batches = this.candidates(await this.short.run(both, mirrored ? 2 : 1), side, this.rules.again / 2);
+    const bests = [];
+    for (const [i, found] of batches.entries()) {
+      const [best] = merge(found, this.rules.overlap).sort((one, other) => other.score - one.score);
+      if (!best) return null;
+      const turned = ([x, y]) => [side - x, y];
+      bests.push(i === 0 ? best : {
+        ...best, centre: turned(best.centre), points: MIRRORED.map((k) => turned(best.points[k])),
+      });
+    }
+    const share = 1 / bests.length;
+    const mean = (value) => bests.reduce((sum, best) => sum + share * value(best), 0);
+    const score = mean((best) => best.score);
+    if (score < this.rules.again) return null;
+    const back = then(inverse(onto), inverse(into));
+    const place = (of) => apply(back, [mean((best) => of(best)[0]), mean((best) => of(best)[1])]);
+    const points = MIRRORED.map((_, k) => place((best) => best.points[k]));
+    return {
+      score,
+      centre: place((best) => best.centre),
+      size: mean((best) => best.size) * size(back.a),
+      points,
+      into: this.align(points),
+    };
+  }
+
+  align(points) {
+    return fit(points, this.frame.points, this.frame.weights);
+  }
+
+  portrait(image, into) {
+    return sample(image, into, this.frame.width, this.frame.height);
+  }
+
+  /** The centre square of the frame, in the picture: { centre, side, degrees clockwise }. */
+  squareOf({ into }) {
+    const { width, height } = this.frame, [x, y] = into.a;
+    return {
+      centre: apply(inverse(into), [width / 2, height / 2]),
+      side: width / size(into.a),
+      degrees: (-Math.atan2(y, x) * 180) / Math.PI,
+    };
+  }
+
+  isSmall(face) {
+    return size(face.into.a) > this.flags.small;
+  }
+
+  /** What a detector finds in windows of a picture, in its px. */
+  async look(detector, image, windows) {
+    const { side } = detector;
+    const found = [];
+    for (const window of windows) {
+      const onto = windowOnto(window, side), back = inverse(onto);
+      const { data } = sample(image, onto, side, side, true);
+      const [some] = this.candidates(await detector.run(data, 1), side, this.rules.first);
+      for (const { score, centre, size: length, points } of some) {
+        found.push({
+          score,
+          centre: apply(back, centre),
+          size: length * size(back.a),
+          points: points.map((point) => apply(back, point)),
+        });
+      }
+    }
+    return found;
+  }
+
+  /** What scores at least `least` in each square, in its px. */
+  candidates({ scores, faces, count }, side, least) {
+    const each = scores.length / count;
+    return Array.from({ length: count }, (_, n) => {
+      const found = [];
+      for (let i = n * each; i < (n + 1) * each; i++) {
+        if (!(scores[i] >= least)) continue;
+        const at = (k) => [faces[16 * i + 2 * k] * side, faces[16 * i + 2 * k + 1] * side];
+        const [wide, high] = at(1);
+        found.push({
+          score: scores[i], centre: at(0), size: (wide + high) / 2, points: [2, 3, 4, 5, 6, 7].map(at),
+        });
+      }
+      return found;
+    });
+  }
+
+  /** Windows to look through, until something is found; the first of each is the largest. */
+  *searches(width, height) {
+    const longer = Math.max(width, height);
+    const whole = { centre: [width / 2, height / 2], side: longer, degrees: 0 };
+    const halves = parts(width, height, longer / 2);
+    yield [whole, ...halves];
+    for (const degrees of this.rules.turns) {
+      yield [whole, ...halves].map((window) => ({ ...window, degrees }));
+    }
+    for (const cut of [4, 8, 16]) {
+      if (longer / cut < this.rules.smallest_part) return;
+      yield [whole, ...parts(width, height, longer / cut)];
+    }
+  }
+}
+
+/** From the picture onto a square of `side` px; a window that is turned finds turned faces. */
+function windowOnto({ centre, side: length, degrees }, side) {
+  const angle = (-degrees * Math.PI) / 180, scale = side / length;
+  const a = [scale * Math.cos(angle), scale * Math.sin(angle)];
+  const [x, y] = apply({ a, b: [0, 0] }, centre);
+  return { a, b: [side / 2 - x, side / 2 - y] };
+}
+
+/** Squares that overlap by half at least. */
+function parts(width, height, side) {
+  return middles(height, side).flatMap((y) =>
+    middles(width, side).map((x) => ({ centre: [x, y], side, degrees: 0 })));
+}
+
+function middles(length, side) {
+  if (length <= side) return [length / 2];
+  const steps = Math.ceil((length - side) / (side / 2));
+  return Array.from({ length: steps + 1 }, (_, i) => side / 2 + ((length - side) * i) / steps);
+}
+
+/** One face of the candidates that overlap: their mean by score, with the highest score. */
+export function merge(found, overlap) {
+  let left = [...found].sort((one, other) => other.score - one.score);
+  const merged = [];
+  while (left.length) {
+    const [best] = left;
+    const one = left.filter((other) => other === best || shared(best, other) >= overlap);
+    left = left.filter((other) => !one.includes(other));
+    const total = one.reduce((sum, { score }) => sum + score, 0);
+    const mean = (of) => one.reduce((sum, each) => sum + (each.score / total) * of(each), 0);
+    merged.push({
+      score: best.score,
+      centre: [mean((each) => each.centre[0]), mean((each) => each.centre[1])],
+      size: mean((each) => each.size),
+      points: best.points.map((_, k) => [mean((each) => each.points[k][0]), mean((each) => each.points[k][1])]),
+    });
+  }
+  return merged;
+}
+
+/** The shared area over that of both, of upright squares. */
+function shared(one, other) {
+  const least = Math.min(one.size, other.size), middle = (one.size + other.size) / 2;
+  const along = (k) => Math.min(Math.max(middle - Math.abs(one.centre[k] - other.centre[k]), 0), least);
+  const both = along(0) * along(1);
+  return both / (one.size ** 2 + other.size ** 2 - both);
+}
+
+function isSame(face, other) {
+  const apart = Math.hypot(face.centre[0] - other.centre[0], face.centre[1] - other.centre[1]);
+  return apart < Math.max(face.size, other.size) / 2;
+}
+
+function mirror(data, side, into) {
+  for (let y = 0; y < side; y++) {
+    for (let x = 0, from = 3 * y * side, to = from + 3 * (side - 1); x < side; x++, from += 3, to -= 3) {
+      into[to] = data[from];
+      into[to + 1] = data[from + 1];
+      into[to + 2] = data[from + 2];
+    }
+  }
+}
