@@ -104,51 +104,36 @@ class Finder:
     def settle(self, image: Pixels, into: Similarity) -> Face | None:
         """The face that `into` brings into the frame roughly, there exactly; None: there is none.
 
-        Again, while a pass moves it much.
+        It is looked for twice, and again while a pass moves it much.
         """
-        for _ in range(_FIND["most_passes"]):
+        for turn in range(1, _FIND["most_passes"] + 1):
             face = self.look_again(image, into)
             if face is None:
                 return None
-            moved = face.into(into.inverse()(_CORNERS)) - _CORNERS
-            if np.abs(moved).max() < _FIND["settled"]:
-                return face
+            moved = np.abs(face.into(into.inverse()(_CORNERS)) - _CORNERS).max()
+            if turn >= _FIND["least_passes"] and moved < _FIND["settled"]:
+                break
             into = face.into
         return face
 
     def look_again(self, image: Pixels, into: Similarity) -> Face | None:
-        """The face in the frame, by the short-range detector; None: there is none."""
-        frame = portrait(image, into)
+        """The face in the frame and in its mirror image, their mean; None: there is none."""
         side = self._short.side
         onto = _SQUARE.onto(side)
-        square = sample(frame, onto, side, side, "black")
-        scores, sizes, centres, points = [], [], [], []
-        for mirror, found in enumerate(
-            self._short.run(np.stack([square, square[:, ::-1]]), _FIND["again"] / 2)
-        ):
-            merged = merge(found, _FIND["overlap"])
-            if not len(merged):
-                return None
-            best = int(np.argmax(merged.scores))
-            centre, six = merged.centres[best], merged.points[best]
-            if mirror:
-                centre, six = side - centre.conj(), (side - six.conj())[MIRRORED]
-            scores.append(merged.scores[best])
-            sizes.append(merged.sizes[best])
-            centres.append(centre)
-            points.append(six)
-        score = float(np.mean(scores))
+        square = sample(portrait(image, into), onto, side, side, "black")
+        both = self._short.run(np.stack([square, square[:, ::-1]]), _FIND["again"] / 2)
+        found, mirrored = (merge(each, _FIND["overlap"]) for each in both)  # the best come first
+        if not (len(found) and len(mirrored)):
+            return None
+        score = float(found.scores[0] + mirrored.scores[0]) / 2
         if score < _FIND["again"]:
             return None
         back = onto.inverse().then(into.inverse())
-        six = back(np.mean(points, axis=0))
-        return Face(
-            score,
-            complex(back(np.mean(centres, axis=0, keepdims=True))[0]),
-            float(np.mean(sizes)) * back.scale,
-            six,
-            align(six),
-        )
+        other = side - mirrored.points[0].conj()
+        points = back((found.points[0] + other[MIRRORED]) / 2)
+        centre = back((found.centres[:1] + side - mirrored.centres[:1].conj()) / 2)
+        size = float(found.sizes[0] + mirrored.sizes[0]) / 2 * back.scale
+        return Face(score, complex(centre[0]), size, points, align(points))
 
 
 def _same(face: Face, other: Face) -> bool:

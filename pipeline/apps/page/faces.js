@@ -42,51 +42,52 @@ export class Finder {
   }
 
   /** The face that `into` brings into the frame roughly, there exactly; null: there is none. */
-  async settle(image, into, mirrored = true) {
+  async settle(image, into) {
+    const { least_passes: least, most_passes: most } = this.rules;
     let face = null;
-    for (let pass = 0; pass < this.rules.most_passes; pass++) {
-      face = await this.lookAgain(image, into, mirrored);
-      if (!face) return null;
-      const back = inverse(into);
-      const moved = Math.max(...this.corners.map((corner) => {
-        const [x, y] = apply(face.into, apply(back, corner));
-        return Math.hypot(x - corner[0], y - corner[1]);
-      }));
-      if (moved < this.rules.settled) return face;
+    for (let turn = 1; turn <= most; turn++) {
+      const moved = (face = await this.lookAgain(image, into)) && this.#moved(into, face.into);
+      if (!face || (turn >= least && moved < this.rules.settled)) break;
       into = face.into;
     }
     return face;
   }
 
+  /** A face of a film, which was there in the picture before; null: it is not there any more. */
+  async follow(image, into) {
+    const face = await this.lookAgain(image, into);
+    return face && this.#moved(into, face.into) >= this.rules.settled ? this.settle(image, face.into) : face;
+  }
+
+  /** How far the corners of the frame are from one alignment to the other, px of the frame. */
+  #moved(one, other) {
+    const change = then(inverse(one), other);
+    return Math.max(...this.corners.map((corner) => {
+      const [x, y] = apply(change, corner);
+      return Math.hypot(x - corner[0], y - corner[1]);
+    }));
+  }
+
   /** The face in the frame, by the short-range detector; null: there is none. */
-  async lookAgain(image, into, mirrored = true) {
+  async lookAgain(image, into) {
     const { side } = this.short;
     const onto = windowOnto(this.square, side);
     const { data } = sample(this.portrait(image, into), onto, side, side, true);
-    const both = new Uint8Array(data.length * (mirrored ? 2 : 1));
+    const both = new Uint8Array(2 * data.length);
     both.set(data);
-    if (mirrored) mirror(data, side, both.subarray(data.length));
-    const batches = this.candidates(await this.short.run(both, mirrored ? 2 : 1), side, this.rules.again / 2);
-    const bests = [];
-    for (const [i, found] of batches.entries()) {
-      const [best] = merge(found, this.rules.overlap).sort((one, other) => other.score - one.score);
-      if (!best) return null;
-      const turned = ([x, y]) => [side - x, y];
-      bests.push(i === 0 ? best : {
-        ...best, centre: turned(best.centre), points: MIRRORED.map((k) => turned(best.points[k])),
-      });
-    }
-    const share = 1 / bests.length;
-    const mean = (value) => bests.reduce((sum, best) => sum + share * value(best), 0);
-    const score = mean((best) => best.score);
+    mirror(data, side, both.subarray(data.length));
+    const [found, mirrored] = this.candidates(await this.short.run(both, 2), side, this.rules.again / 2)
+      .map((each) => merge(each, this.rules.overlap)[0]);
+    if (!found || !mirrored) return null;
+    const score = (found.score + mirrored.score) / 2;
     if (score < this.rules.again) return null;
     const back = then(inverse(onto), inverse(into));
-    const place = (of) => apply(back, [mean((best) => of(best)[0]), mean((best) => of(best)[1])]);
-    const points = MIRRORED.map((_, k) => place((best) => best.points[k]));
+    const place = ([x, y], [u, v]) => apply(back, [(x + side - u) / 2, (y + v) / 2]);
+    const points = MIRRORED.map((k, i) => place(found.points[i], mirrored.points[k]));
     return {
       score,
-      centre: place((best) => best.centre),
-      size: mean((best) => best.size) * size(back.a),
+      centre: place(found.centre, mirrored.centre),
+      size: ((found.size + mirrored.size) / 2) * size(back.a),
       points,
       into: this.align(points),
     };

@@ -19,7 +19,7 @@ export class Follower {
   async find(image) {
     this.#count++;
     if (this.#face) {
-      this.#face = await this.finder.settle(image, this.#face.into, false);
+      this.#face = await this.finder.follow(image, this.#face.into);
       if (this.#face && this.#count % AGAIN_AFTER) return [this.#face];
     }
     // One search a picture, so that the page hears of every one: first the usual one, and while

@@ -45,7 +45,7 @@ export function fit(points, onto, weights) {
  *
  * Where it shrinks, n x n pixels first become their mean (n: the whole part of how many px of the
  * image fall onto one), and each pixel is the mean of 2 x 2 points; where it grows it is one point.
- * Beyond the image its border is stretched, or all is black.
+ * Beyond the image its border is stretched, or all is black. Each step is rounded, as in Python.
  */
 export function sample(image, to, width, height, black = false) {
   const shrink = 1 / size(to.a);
@@ -93,9 +93,9 @@ export function sample(image, to, width, height, black = false) {
           }
           const p = y0 * line + x0 * step, q = y0 * line + x1 * step;
           const r = y1 * line + x0 * step, s = y1 * line + x1 * step;
-          red += w00 * data[p] + w10 * data[q] + w01 * data[r] + w11 * data[s];
-          green += w00 * data[p + 1] + w10 * data[q + 1] + w01 * data[r + 1] + w11 * data[s + 1];
-          blue += w00 * data[p + 2] + w10 * data[q + 2] + w01 * data[r + 2] + w11 * data[s + 2];
+          red += (w00 * data[p] + w10 * data[q] + w01 * data[r] + w11 * data[s] + 0.5) | 0;
+          green += (w00 * data[p + 1] + w10 * data[q + 1] + w01 * data[r + 1] + w11 * data[s + 1] + 0.5) | 0;
+          blue += (w00 * data[p + 2] + w10 * data[q + 2] + w01 * data[r + 2] + w11 * data[s + 2] + 0.5) | 0;
         }
       }
       found[out] = red * share + 0.5;
