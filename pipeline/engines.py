@@ -103,7 +103,7 @@ def _run_on_ray(function: Callable[[Task], Result], tasks: Sequence[Task]) -> It
         import ray
     except ImportError as error:
         raise PipelineError(
-            "shards.engine is ray, which is not installed; run pip install -e '.[ray]'."
+            "The engine ray is not installed; run pip install -e '.[ray]'."
         ) from error
     started = not ray.is_initialized()
     if started:

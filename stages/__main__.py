@@ -18,6 +18,7 @@ from stages.evaluate import evaluate
 from stages.export import export
 from stages.shard import shard
 from stages.stats import stats
+from stages.tools.align import align
 from stages.tools.card import card
 from stages.tools.compare import compare
 from stages.tools.demo import demo
@@ -40,7 +41,19 @@ app = typer.Typer(
 )
 for stage in (download, stats, shard, train, evaluate, export):
     app.command(rich_help_panel="Stages, in the order of `dvc repro`")(stage)
-for command in (card, compare, demo, init, predict, profile, recipe, report, samples, verify):
+for command in (
+    align,
+    card,
+    compare,
+    demo,
+    init,
+    predict,
+    profile,
+    recipe,
+    report,
+    samples,
+    verify,
+):
     app.command(rich_help_panel="Beside them")(command)
 
 SPINS = "1000"

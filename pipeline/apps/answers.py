@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.apps.photos import read_crop, read_photograph
+from pipeline.apps.places import Place, place_of
 from pipeline.apps.predictor import Predictor
 from pipeline.dataset.codec import BadImage
 from pipeline.dataset.crops import square_crop
 from pipeline.engines import available_cpus
 from pipeline.errors import PipelineError
 from pipeline.export.card import Images, Probabilities
-from pipeline.faces.find import Face, Finder
+from pipeline.faces.find import Finder
 from pipeline.faces.frame import portrait
 
 BATCH = 16
@@ -35,32 +36,8 @@ class Answer:
     probabilities: np.ndarray
     """float32 [A], in model order."""
 
-    face: "Place | None" = None
+    face: Place | None = None
     """None: the picture is a portrait."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a face lies in its picture, in px of the upright file."""
-
-    box: tuple[float, float, float, float]
-    """Left, top, width, height: from brow to chin."""
-
-    eyes: tuple[complex, complex]
-    """That on the left of an upright face first."""
-
-    score: float
-    """Of the detector, 0 to 1."""
-
-    degrees: float
-    """How far the face is turned in the picture, clockwise."""
-
-    small: bool
-    turned: bool
-    """The head looks aside."""
-
-    cut: bool
-    """By the border of the picture."""
 
 
 def predict_portraits(
@@ -98,16 +75,6 @@ def predict_photographs(
         ]
 
     return _predict(predictor, paths, read)
-
-
-def place_of(face: Face, shape: tuple[int, ...], times: float = 1.0) -> Place:
-    """Where a face that was found in pixels [H, W, 3] lies in the file, `times` as large."""
-    left, top, width, height = (round(times * value, 2) for value in face.box)
-    one, other = (times * complex(eye) for eye in face.points[:2])
-    return Place(
-        (left, top, width, height), (one, other), face.score, -face.into.degrees,
-        face.is_small, face.is_turned, face.is_cut(shape[1], shape[0]),
-    )  # fmt: skip
 
 
 @dataclass(frozen=True)

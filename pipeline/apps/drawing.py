@@ -7,8 +7,9 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.apps.answers import Answer, Place
+from pipeline.apps.answers import Answer
 from pipeline.apps.photos import read_photograph
+from pipeline.apps.places import Place
 from pipeline.apps.predictor import Predictor, present
 from pipeline.files import new_file
 from pipeline.tables import readable

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline.apps.answers import Answer, Place
+from pipeline.apps.answers import Answer
+from pipeline.apps.places import PLACE_COLUMNS, Place, place_row
 from pipeline.apps.predictor import Predictor, by_region, present
 from pipeline.errors import printable
 from pipeline.files import new_file
@@ -83,24 +84,6 @@ class Objects(_Listing):
             "cut": place.cut,
             **said,
         }
-
-
-PLACE_COLUMNS = (
-    "face", "left", "top", "size", "left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y",
-    "score", "degrees", "small", "turned", "cut",
-)  # fmt: skip
-
-
-def place_row(number: int, place: Place) -> list[Any]:
-    """The values of PLACE_COLUMNS: lengths in px, flags as 0 and 1."""
-    numbers = [value for eye in place.eyes for value in (eye.real, eye.imag)]
-    return [
-        number,
-        *(f"{value:.2f}" for value in (*place.box[:3], *numbers)),
-        f"{place.score:.4f}",
-        f"{place.degrees:.1f}",
-        *(int(flag) for flag in (place.small, place.turned, place.cut)),
-    ]
 
 
 class Table(_Listing):
