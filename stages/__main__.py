@@ -23,6 +23,7 @@ from stages.tools.card import card
 from stages.tools.compare import compare
 from stages.tools.demo import demo
 from stages.tools.init import init
+from stages.tools.photographs import photographs
 from stages.tools.predict import predict
 from stages.tools.profile import profile
 from stages.tools.recipe import recipe
@@ -41,19 +42,10 @@ app = typer.Typer(
 )
 for stage in (download, stats, shard, train, evaluate, export):
     app.command(rich_help_panel="Stages, in the order of `dvc repro`")(stage)
-for command in (
-    align,
-    card,
-    compare,
-    demo,
-    init,
-    predict,
-    profile,
-    recipe,
-    report,
-    samples,
-    verify,
-):
+COMMANDS = (
+    align, card, compare, demo, init, photographs, predict, profile, recipe, report, samples, verify,
+)  # fmt: skip
+for command in COMMANDS:
     app.command(rich_help_panel="Beside them")(command)
 
 SPINS = "1000"

@@ -14,6 +14,7 @@ STATS = Path("data/stats")
 MODEL = Path("data/model")
 EVALUATION = Path("data/evaluation")
 EXPORT = Path("data/export")
+PHOTOGRAPHS = Path("data/photographs")
 
 
 def raw_folder(source: str) -> Path:
