@@ -43,7 +43,8 @@ app = typer.Typer(
 for stage in (download, stats, shard, train, evaluate, export):
     app.command(rich_help_panel="Stages, in the order of `dvc repro`")(stage)
 COMMANDS = (
-    align, card, compare, demo, init, photographs, predict, profile, recipe, report, samples, verify,
+    align, card, compare, demo, init, photographs, predict, profile, recipe, report, samples,
+    verify,
 )  # fmt: skip
 for command in COMMANDS:
     app.command(rich_help_panel="Beside them")(command)

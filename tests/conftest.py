@@ -47,12 +47,14 @@ def face_weights() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, face_weights: Path) -> None:
+def own_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, face_weights: Path
+) -> None:
     """Checkpoints and indexes that a test leaves in the user's cache are its own.
 
     The face detector is the user's: no test fetches it again.
     """
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     cache_folder("").joinpath("faces").symlink_to(face_weights)
 
 

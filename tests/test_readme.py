@@ -59,7 +59,9 @@ def test_python_prints_what_predict_prints(pipeline, onnx_file, raw):
     done = subprocess.run([sys.executable, "snippet.py"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     printed = dict(line.split() for line in done.stdout.splitlines())
-    code, out, _ = pipeline("predict", "portrait.jpg", "--model", "FaceAttributes.onnx", "--json")
+    code, out, _ = pipeline(
+        "predict", "--aligned", "portrait.jpg", "--model", "FaceAttributes.onnx", "--json"
+    )
     assert code == 0
     told = json.loads(out)
     assert printed and list(printed) == told["present"]

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from pipeline.apps.predictor import open_predictor, present
 from pipeline.apps.site import HEADERS

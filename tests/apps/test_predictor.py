@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.apps.answers import predict_portraits
 from pipeline.apps.photos import read_crop
-from pipeline.apps.predictor import by_region, open_predictor, predict_files, present
+from pipeline.apps.predictor import by_region, open_predictor, present
 from pipeline.dataset.codec import BadImage
 from pipeline.errors import PipelineError
 from pipeline.export.deployed import run_model
@@ -49,9 +50,9 @@ def test_every_form_of_the_network_says_the_same(
     assert expected.std(axis=0).min() > 0.03, "the pictures must get different answers"
     for file, largest in ((onnx_file, 1e-5), (tmp_path / "model", 1e-5), (package, 0.03)):
         predictor = open_predictor(file)
-        answers = list(predict_files(predictor, paths))
+        answers = list(predict_portraits(predictor, paths))
         assert [path for path, _ in answers] == paths
-        found = np.stack([np.asarray(answer) for _, answer in answers])
+        found = np.stack([answer[0].probabilities for _, answer in answers])
         require_agreement(measure_agreement(expected, found, (0.5,) * 40), 0.99, file.name, largest)
         limits = (0.5,) * 40 if file.is_dir() and file.name == "model" else ABOUT.thresholds
         assert tuple(predictor.thresholds) == limits
@@ -65,13 +66,15 @@ def test_bad_files_stand_between_good_ones(onnx_file: Path, faces: Path, tmp_pat
     good = sorted(faces.iterdir())[:3]
     mixed = [bad, good[0], bad, good[1], good[2], *[bad] * 20]
     predictor = open_predictor(onnx_file)
-    answers = list(predict_files(predictor, mixed))
+    answers = list(predict_portraits(predictor, mixed))
     assert [path for path, _ in answers] == mixed
     assert [isinstance(answer, BadImage) for _, answer in answers] == [p == bad for p in mixed]
-    alone = dict(predict_files(predictor, good))
+    alone = dict(predict_portraits(predictor, good))
     for path, answer in answers:
         if path != bad:
-            np.testing.assert_allclose(answer, alone[path], atol=1e-5)
+            np.testing.assert_allclose(
+                answer[0].probabilities, alone[path][0].probabilities, atol=1e-5
+            )
 
 
 def test_no_network_is_a_sentence(tmp_path: Path) -> None:
@@ -98,14 +101,14 @@ def test_a_folder_stands_for_the_one_network_in_it(onnx_file: Path, tmp_path: Pa
 
 
 def test_the_command_line(pipeline, onnx_file: Path, faces: Path) -> None:
-    code, out, err = pipeline("predict", str(faces / "000000.jpg"))
+    code, out, err = pipeline("predict", "--aligned", str(faces / "000000.jpg"))
     assert (code, out) == (1, "")
     assert "error: There is no network in data/export or data/model; run" in err
     assert err.count("\n") == 1
 
     Path("data/export").mkdir(parents=True)
     shutil.copy(onnx_file, "data/export")
-    code, out, err = pipeline("predict", str(faces / "000000.jpg"))
+    code, out, err = pipeline("predict", "--aligned", str(faces / "000000.jpg"))
     assert (code, err) == (0, "")
     first, *regions = out.splitlines()
     assert first == str(faces / "000000.jpg")
@@ -113,7 +116,9 @@ def test_the_command_line(pipeline, onnx_file: Path, faces: Path) -> None:
 
     Path("bad.jpg").write_text("text")
     shutil.copytree(faces, "faces")
-    code, out, err = pipeline("predict", "bad.jpg", "faces", "--json", "--csv", "found.csv")
+    code, out, err = pipeline(
+        "predict", "--aligned", "bad.jpg", "faces", "--json", "--csv", "found.csv"
+    )
     assert code == 1
     assert err == "error: bad.jpg is no image.\nerror: 1 of 38 files gave no prediction.\n"
     answers = [json.loads(line) for line in out.splitlines()]
@@ -139,7 +144,7 @@ def test_an_onnx_file_is_run_without_torch(onnx_file: Path, faces: Path) -> None
         "from stages.__main__ import main; main()"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, "predict", "--model", onnx_file, faces / "000000.jpg"],
+        [sys.executable, "-c", code, "predict", "--aligned", "--model", onnx_file, faces / "000000.jpg"],
         capture_output=True, text=True, check=True, env={"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     loaded = set(done.stdout.rpartition("MODULES ")[2].split())
@@ -154,7 +159,7 @@ def test_others_go_through_where_files_are_missing(pipeline, onnx_file: Path, fa
         shutil.copy(faces / "000001.jpg", Path("some", name))
     wanted = ("none.jpg", "a.jpg", "some", "empty")
     Path("empty").mkdir()
-    code, out, err = pipeline("predict", "--model", str(onnx_file), *wanted, "--json")
+    code, out, err = pipeline("predict", "--aligned", "--model", str(onnx_file), *wanted, "--json")
     assert code == 1
     assert [json.loads(line)["file"] for line in out.splitlines()] == ["a.jpg", "some/b.jpe"]
     lines = err.splitlines()
@@ -171,7 +176,16 @@ def test_any_name_is_told_on_any_terminal(onnx_file: Path, faces: Path, tmp_path
         shutil.copy(faces / "000000.jpg", tmp_path / name)
 
     def predict(*options: str, encoding: str) -> str:
-        command = [sys.executable, "-m", "stages", "predict", "--model", onnx_file, "."]
+        command = [
+            sys.executable,
+            "-m",
+            "stages",
+            "predict",
+            "--aligned",
+            "--model",
+            onnx_file,
+            ".",
+        ]
         done = subprocess.run(
             [*command, *options],
             cwd=tmp_path, capture_output=True, encoding="utf-8", check=True,
@@ -194,7 +208,7 @@ def test_any_name_is_told_on_any_terminal(onnx_file: Path, faces: Path, tmp_path
 def test_probabilities_go_to_standard_output_and_through_pipes(
     onnx_file: Path, faces: Path, tmp_path: Path
 ) -> None:
-    predict = f"{sys.executable} -m stages predict --model {onnx_file} {faces / '000000.jpg'} --csv"
+    predict = f"{sys.executable} -m stages predict --aligned --model {onnx_file} {faces / '000000.jpg'} --csv"
     for command in (
         f"{predict} -",
         f"{predict} - | cat",
@@ -232,7 +246,9 @@ def test_every_form_knows_its_set(faces: Path, tmp_path: Path) -> None:
         assert predictor.attributes.model_order == ("Smiling", "Hat", "Bald")
         assert predictor.attributes.regions == attributes.SMALL.regions
         assert predictor.attributes.hidden == ["Bald"]
-        found = np.stack([np.asarray(answer) for _, answer in predict_files(predictor, paths)])
+        found = np.stack(
+            [answer[0].probabilities for _, answer in predict_portraits(predictor, paths)]
+        )
         assert np.abs(found - expected).max() < largest
         limits = (0.5,) * 3 if file.name == "model" else SMALL_ABOUT.thresholds
         assert tuple(predictor.thresholds) == limits
@@ -242,9 +258,9 @@ def test_hidden_attributes_are_shown_to_those_who_ask(
     pipeline, faces: Path, tmp_path: Path
 ) -> None:
     network, image = str(export_small(tmp_path, EASY)), str(faces / "000000.jpg")
-    command = ("predict", "--model", network, image)
-    [(_, answer)] = predict_files(open_predictor(Path(network)), [Path(image)])
-    smiling, hat, bald = (f"{p:.0%}" for p in answer)
+    command = ("predict", "--aligned", "--model", network, image)
+    [(_, answer)] = predict_portraits(open_predictor(Path(network)), [Path(image)])
+    smiling, hat, bald = (f"{p:.0%} (≥ 0%)" for p in answer[0].probabilities)
     code, out, err = pipeline(*command)
     assert (code, err) == (0, "")
     assert out.splitlines() == [

@@ -20,7 +20,16 @@ from tests.support.networks import SMALL_ABOUT
 def test_the_card_is_json_in_model_order() -> None:
     about = About("1", "for research", CELEBA, thresholds=tuple(i / 40 for i in range(40)))
     card = {key: json.loads(value) for key, value in about.metadata().items()}
-    assert list(card) == ["attributes", "regions", "thresholds", "source", "metrics"]
+    assert list(card) == [
+        "attributes",
+        "regions",
+        "thresholds",
+        "domain",
+        "accuracy",
+        "recall",
+        "missed",
+        "metrics",
+    ]
     assert card["attributes"] == list(MODEL_ORDER)
     assert card["regions"] == {region: list(names) for region, names in REGIONS.items()}
     assert card["thresholds"] == [i / 40 for i in range(40)]
@@ -47,6 +56,9 @@ def test_the_card_of_another_set_says_what_is_hidden_and_what_names_mean() -> No
 def about_of(attributes: Any, folder: Path, thresholds: dict[str, Any]) -> About:
     (folder / "thresholds.json").write_text(json.dumps(thresholds))
     (folder / "metrics.json").write_text("{}")
+    rows = [f"{name},0.9,0.8,0.95," for name in attributes.model_order]
+    columns = "attribute,accuracy,recall,accuracy_chosen,recall_chosen"
+    (folder / "attributes.csv").write_text("\n".join([columns, *rows]) + "\n")
     (folder / "model.safetensors").write_bytes(b"")
     description = SimpleNamespace(licence=None, source=None, attribute_set=lambda: attributes)
     return about_run(description, folder, folder)
@@ -55,6 +67,9 @@ def about_of(attributes: Any, folder: Path, thresholds: dict[str, Any]) -> About
 def test_thresholds_that_were_not_chosen_are_the_fixed_one(tmp_path: Path) -> None:
     about = about_of(CELEBA, tmp_path, as_json(None, MODEL_ORDER, 0.4, "f1"))
     assert (about.thresholds, about.fixed_threshold, about.chosen_for) == ((0.4,) * 40, 0.4, "")
+    assert (about.accuracy, about.recall) == ((0.95,) * 40, (0.8,) * 40), (
+        "chosen where there is one"
+    )
 
 
 def test_thresholds_are_taken_by_name(tmp_path: Path) -> None:

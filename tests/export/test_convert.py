@@ -31,6 +31,7 @@ def test_main_files_must_agree_and_what_variants_lose_is_measured(
         images=8,
         min_agreement=0.95,
         max_difference=0.03,
+        min_recall=0.1,
     )
     folder = tmp_path / "export"
     folder.mkdir()
@@ -53,6 +54,7 @@ SETTINGS = Export(
     images=8,
     min_agreement=0.999,
     max_difference=0.03,
+    min_recall=0.1,
 )
 IMAGES = pictures(8, 64, seed=5)
 

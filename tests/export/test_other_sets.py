@@ -38,6 +38,7 @@ SETTINGS = Export(
     images=8,
     min_agreement=0.95,
     max_difference=0.03,
+    min_recall=0.1,
 )
 
 

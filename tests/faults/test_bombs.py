@@ -162,7 +162,7 @@ def wide_safetensors(folder: Path, celeba: Path) -> Command:
     (model / "model.json").write_text(json.dumps(description))
     with sparse(model / "model.safetensors").open("r+b") as file:
         file.write((2 << 30).to_bytes(8, "little"))
-    return ["predict", folder / "face.jpg", "--model", model]
+    return ["predict", "--aligned", folder / "face.jpg", "--model", model]
 
 
 def onnx_that_grows(folder: Path, celeba: Path) -> Command:
@@ -186,7 +186,7 @@ def onnx_that_grows(folder: Path, celeba: Path) -> Command:
     model = onnx.helper.make_model(graph, opset_imports=good.opset_import, ir_version=8)
     model.metadata_props.extend(good.metadata_props)
     (folder / "FaceAttributes.onnx").write_bytes(model.SerializeToString())
-    return ["predict", folder / "face.jpg", "--model", folder / "FaceAttributes.onnx"]
+    return ["predict", "--aligned", folder / "face.jpg", "--model", folder / "FaceAttributes.onnx"]
 
 
 def foreign_tar_with_a_sparse_image(folder: Path, celeba: Path) -> Command:

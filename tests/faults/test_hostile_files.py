@@ -24,8 +24,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from pipeline.apps.answers import predict_portraits
 from pipeline.apps.photos import read_crop
-from pipeline.apps.predictor import open_predictor, predict_files
+from pipeline.apps.predictor import open_predictor
 from pipeline.apps.site import read_card
 from pipeline.attributes import load_set
 from pipeline.dataset.codec import BadImage, CropSettings
@@ -117,8 +118,10 @@ def folder_source(folder: Path, images: bool = False) -> None:
 
 
 def predict(network: Path, picture: Path) -> None:
-    for _, answer in predict_files(open_predictor(network), [picture]):
-        assert isinstance(answer, BadImage) or ((answer >= 0) & (answer <= 1)).all()
+    for _, answer in predict_portraits(open_predictor(network), [picture]):
+        if not isinstance(answer, BadImage):
+            values = answer[0].probabilities
+            assert ((values >= 0) & (values <= 1)).all()
 
 
 def celeba_csv(celeba: Path, folder: Path) -> Path:

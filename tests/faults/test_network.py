@@ -10,9 +10,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from pipeline import SILENT
 from pipeline.dataset.raw import raw_files
+from pipeline.faces.find import Finder
+from tests.support import film
 from tests.support.project import ROOT, write_params
 
 UNSHARE = ("unshare", "--map-root-user", "--net", "--mount")
@@ -48,14 +51,20 @@ def ask(work: Path, home: Path, *script: str | Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def run(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def run(
+    raw: Path, tmp_path_factory: pytest.TempPathFactory, face_weights: Path, finder: Finder
+) -> dict[str, Any]:
     """What `tests/support/everything.py` asked, printed, and left in the user's folders."""
     home, work = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("work")
     write_params(work / "params.yaml")
     shutil.copytree(ROOT / "recipes", work / "recipes")
     image = pq.read_table(raw_files(raw)["test"][0])["image"][0].as_py()
     (work / "face.jpg").write_bytes(image["bytes"])
-    asked = ask(work, home, ROOT / "tests/support/everything.py", "face.jpg")
+    shutil.copytree(face_weights, home / ".cache/face-attributes/faces")  # else pip is asked
+    (work / "photos").mkdir()
+    Image.fromarray(film.photograph(film.FACES[0])).save(work / "photos/one.jpg")
+    everything = ROOT / "tests/support/everything.py"
+    asked = ask(work, home, everything, "face.jpg", "photos/one.jpg")
     left = [path.relative_to(home) for path in home.rglob("*") if path.is_file()]
     return {**asked, "left": {path.as_posix() for path in left}}
 

@@ -18,8 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from pipeline.apps.answers import predict_portraits
 from pipeline.apps.photos import read_crop
-from pipeline.apps.predictor import open_predictor, predict_files
+from pipeline.apps.predictor import open_predictor
 from pipeline.dataset.codec import BadImage, decode_crop
 from pipeline.errors import PipelineError
 from pipeline.export import to_coreml
@@ -120,7 +121,7 @@ def test_a_jpeg_of_thousands_of_scans_is_not_decoded(tmp_path, onnx_file):
     data = (tmp_path / "a.jpg").read_bytes()
     last = data.rindex(b"\xff\xda")
     (tmp_path / "a.jpg").write_bytes(data[:last] + data[last:-2] * 200 + data[-2:])
-    [(_, answer)] = predict_files(open_predictor(onnx_file), [tmp_path / "a.jpg"])
+    [(_, answer)] = predict_portraits(open_predictor(onnx_file), [tmp_path / "a.jpg"])
     assert str(answer) == "has more than 100 scans"
     with pytest.raises(BadImage, match=r"has more than 100 scans"):
         decode_crop((tmp_path / "a.jpg").read_bytes(), np.zeros((96, 96, 3), np.uint8))
@@ -179,7 +180,7 @@ def test_no_name_steers_a_terminal(pipeline, onnx_file, faces):
     odd = Path("a\x1b]0;x\x07\x1b[2J.jpg")
     shutil.copy(faces, odd)
     Path("b\x1b[2J.jpg").write_bytes(b"no picture")
-    code, out, err = pipeline("predict", ".", "--model", str(onnx_file))
+    code, out, err = pipeline("predict", "--aligned", ".", "--model", str(onnx_file))
     assert code == 1 and "\x1b" not in out + err and "\\x1b[2J.jpg" in out and "\\x1b" in err
 
 
@@ -227,8 +228,11 @@ def test_a_pipe_among_the_files_is_waited_for_by_nobody(
         (celeba / "Anno/list_attr_celeba.txt", ["stats", str(celeba)]),
         (celeba / "Eval/list_eval_partition.txt", ["stats", str(celeba)]),
         (Path("params.yaml"), ["stats"]),
-        (tmp_path / "x.onnx", ["predict", str(picture), "--model", str(tmp_path / "x.onnx")]),
-        (picture, ["predict", str(picture), "--model", str(onnx_file)]),
+        (
+            tmp_path / "x.onnx",
+            ["predict", "--aligned", str(picture), "--model", str(tmp_path / "x.onnx")],
+        ),
+        (picture, ["predict", "--aligned", str(picture), "--model", str(onnx_file)]),
     ]
     for path, command in tried:
         kept = path.read_bytes() if path.is_file() else None
@@ -287,7 +291,7 @@ def test_what_is_no_probability_decides_nothing(onnx_file, faces, tmp_path, valu
     )
     onnx.save(model, tmp_path / "x.onnx")
     with pytest.raises(PipelineError, match=rf"The network gives {value}, and each image has"):
-        list(predict_files(open_predictor(tmp_path / "x.onnx"), [faces]))
+        list(predict_portraits(open_predictor(tmp_path / "x.onnx"), [faces]))
 
 
 def node(kind: str, inputs: list[str], outputs: list[str], **values: object) -> onnx.NodeProto:
@@ -367,7 +371,7 @@ def test_no_cell_is_a_formula_and_none_is_lost(tmp_path):
 def test_the_name_of_a_file_is_no_formula_in_the_csv_of_predict(pipeline, onnx_file, faces):
     shutil.copy(faces, "=HYPERLINK(0).jpg")
     code, _, err = pipeline(
-        "predict", "=HYPERLINK(0).jpg", "--csv", "found.csv", "--model", str(onnx_file)
+        "predict", "--aligned", "=HYPERLINK(0).jpg", "--csv", "found.csv", "--model", str(onnx_file)
     )
     assert code == 0, err
     assert Path("found.csv").read_text().splitlines()[1].startswith("'=HYPERLINK(0).jpg,")

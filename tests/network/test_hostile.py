@@ -75,7 +75,7 @@ def test_a_downloaded_model_folder_fetches_and_writes_nothing(saved, evil, tmp_p
     image = tmp_path / "x.jpg"
     image.write_bytes(b"")
 
-    code, out, err = pipeline("predict", str(image), "--model", str(model))
+    code, out, err = pipeline("predict", "--aligned", str(image), "--model", str(model))
 
     assert (code, out) == (1, "")
     assert "pretrained is none of the options that shape a network" in err

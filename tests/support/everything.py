@@ -1,8 +1,8 @@
 """Run the six stages and every other command in this folder, which holds params.yaml.
 
-    python everything.py IMAGE
+    python everything.py IMAGE PHOTOGRAPH
 
-One process for all of them, because starting costs most of the time. Ends with the first code
+PHOTOGRAPH shows a face, and lies in a folder of its own. One process for all of them, because starting costs most of the time. Ends with the first code
 that is not 0.
 """
 
@@ -59,7 +59,7 @@ def serve_once() -> None:
     run("demo", "--no-open", "--port", str(port))
 
 
-def everything(image: str) -> None:
+def everything(image: str, photograph: str) -> None:
     from pipeline.export import profile
 
     for stage in ("download", "stats", "shard", "train", "evaluate", "export"):
@@ -70,8 +70,11 @@ def everything(image: str) -> None:
     run("report")
     profile.REFERENCES.clear()  # they are large
     run("profile", "--runs", "1")
+    run("photographs", "--images", "5")
+    run("align", os.path.dirname(photograph), "portraits", "--engine", "threads")
     for model in ("data/export", "data/export/FaceAttributes.mlpackage", "data/model"):
-        run("predict", image, "--model", model)
+        run("predict", "--aligned", image, "--model", model)
+        run("predict", photograph, "--model", model)
     put_runtime_into_cache()
     run("demo", "--build", "public")
     serve_once()
@@ -88,4 +91,4 @@ def everything(image: str) -> None:
 
 
 if __name__ == "__main__":
-    everything(sys.argv[1])
+    everything(*sys.argv[1:])

@@ -85,7 +85,7 @@ COMMANDS = (
         ("samples.png", "cache/face-attributes/indexes"),
         parts=True,
     ),
-    Command("predict", ("predict", "photos", "--csv", "found.csv"), ("found.csv",)),
+    Command("predict", ("predict", "--aligned", "photos", "--csv", "found.csv"), ("found.csv",)),
     Command("demo", ("demo", "--build", "site"), ("site",), parts=True),
     Command("report", ("report",), ("data/evaluation/report.html",)),
     Command("recipe", ("recipe", "tiny"), ("params.yaml",)),
