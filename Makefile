@@ -27,6 +27,8 @@ $(INSTALLED): pyproject.toml requirements.txt
 	$(BIN)/python -m pip install --quiet --require-hashes -r $(INSTALLERS)
 	$(BIN)/python -m pip install --quiet --no-build-isolation --require-hashes -r requirements.txt
 	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
+	@$(BIN)/python -c "from pipeline.faces.find import Finder; Finder()" 2>/dev/null \
+		|| echo "The face detector will be fetched when it is first needed."
 	@touch $@
 
 repro: $(INSTALLED)  ## Run the whole pipeline: faces, statistics, shards, network, evidence, export, report

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from pipeline.faces.detector import Candidates, Detector, Window, join, merge
-from pipeline.faces.frame import HEIGHT, NUMBERS, WIDTH, align, portrait
+from pipeline.faces.frame import HEIGHT, NUMBERS, POINTS, WIDTH, align, portrait
 from pipeline.faces.similarity import Pixels, Points, Similarity, sample
 
 _FIND: Final = NUMBERS["find"]
@@ -24,6 +24,9 @@ MIRRORED: Final = [1, 0, 2, 3, 5, 4]
 """Points of a face in its mirror image."""
 
 _CORNERS: Final = np.array([0, WIDTH, HEIGHT * 1j, WIDTH + HEIGHT * 1j])
+
+_HALF_A_TURN: Final = Similarity(-1, 2 * complex(POINTS.mean()))
+"""About the middle of the face in the frame."""
 
 _STEPS: Final = (np.arange(20) + 0.5) * WIDTH / 20
 _SQUARE_POINTS: Final = (_STEPS[:, None] + 1j * (_STEPS + (HEIGHT - WIDTH) / 2)[None, :]).ravel()
@@ -96,10 +99,17 @@ class Finder:
         """The candidates that are faces in the frame too, each once."""
         faces: list[Face] = []
         for points in found.points:
-            face = self.settle(image, align(points))
+            face = self._upright(image, self.settle(image, align(points)))
             if face and not any(_same(face, other) for other in faces):
                 faces.append(face)
         return sorted(faces, key=lambda face: -face.size)
+
+    def _upright(self, image: Pixels, face: Face | None) -> Face | None:
+        """The face, or itself the other way round where that is seen better."""
+        if face is None or face.score >= _FIND["sure"]:
+            return face
+        other = self.settle(image, face.into.then(_HALF_A_TURN))
+        return other if other and other.score > face.score else face
 
     def settle(self, image: Pixels, into: Similarity) -> Face | None:
         """The face that `into` brings into the frame roughly, there exactly; None: there is none.

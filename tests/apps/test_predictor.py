@@ -15,10 +15,11 @@ from PIL import Image
 
 from pipeline.apps.answers import predict_portraits
 from pipeline.apps.photos import read_crop
-from pipeline.apps.predictor import by_region, open_predictor, present
+from pipeline.apps.predictor import Predictor, by_region, open_predictor, present
 from pipeline.dataset.codec import BadImage
 from pipeline.errors import PipelineError
 from pipeline.export.deployed import run_model
+from pipeline.export.domain import UNKNOWN
 from pipeline.export.proof import measure_agreement, require_agreement
 from pipeline.export.to_coreml import export_coreml
 from pipeline.network.model import FaceAttributes
@@ -30,6 +31,8 @@ from tests.support.networks import ABOUT, SMALL, SMALL_ABOUT, lively, pictures
 from tests.support.project import ROOT
 
 pytest_plugins = "tests.support.packages"
+
+ALIGNED = ("predict", "--aligned")
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +147,7 @@ def test_an_onnx_file_is_run_without_torch(onnx_file: Path, faces: Path) -> None
         "from stages.__main__ import main; main()"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, "predict", "--aligned", "--model", onnx_file, faces / "000000.jpg"],
+        [sys.executable, "-c", code, *ALIGNED, "--model", onnx_file, faces / "000000.jpg"],
         capture_output=True, text=True, check=True, env={"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     loaded = set(done.stdout.rpartition("MODULES ")[2].split())
@@ -208,7 +211,8 @@ def test_any_name_is_told_on_any_terminal(onnx_file: Path, faces: Path, tmp_path
 def test_probabilities_go_to_standard_output_and_through_pipes(
     onnx_file: Path, faces: Path, tmp_path: Path
 ) -> None:
-    predict = f"{sys.executable} -m stages predict --aligned --model {onnx_file} {faces / '000000.jpg'} --csv"
+    stages = f"{sys.executable} -m stages"
+    predict = f"{stages} {' '.join(ALIGNED)} --model {onnx_file} {faces / '000000.jpg'} --csv"
     for command in (
         f"{predict} -",
         f"{predict} - | cat",
@@ -275,7 +279,7 @@ def test_hidden_attributes_are_shown_to_those_who_ask(
         assert (code, err) == (0, "")
         found = json.loads(out)
         assert found["present"] == list(found["probabilities"]) == names
-        expected = dict(zip(("Smiling", "Hat", "Bald"), answer, strict=True))
+        expected = dict(zip(("Smiling", "Hat", "Bald"), answer[0].probabilities, strict=True))
         for name, probability in found["probabilities"].items():
             assert probability == pytest.approx(expected[name], abs=1e-6)
         with Path("found.csv").open(newline="") as file:
@@ -285,5 +289,6 @@ def test_hidden_attributes_are_shown_to_those_who_ask(
 
 
 def test_regions_of_which_nothing_is_shown_stay_as_lines() -> None:
-    lines = by_region(attributes.SMALL, ["Hat"], np.array([0.2, 0.75, 0.9]))
-    assert lines == [f"  {'mouth':16} -", f"  {'head':16} Hat 75%"]
+    predictor = Predictor(lambda _: np.zeros(0), 64, attributes.SMALL, np.full(3, 0.25), UNKNOWN)
+    lines = by_region(predictor, ["Hat"], np.array([0.2, 0.75, 0.9]))
+    assert lines == [f"  {'mouth':16} -", f"  {'head':16} Hat 75% (≥ 25%)"]

@@ -216,6 +216,7 @@ def test_a_pipe_among_the_files_is_waited_for_by_nobody(
     picture = tmp_path / "pipe.jpg"
     os.mkfifo(picture)
     monkeypatch.setenv("CELEBA_ROOT", str(celeba))
+    predict = ["predict", "--aligned", str(picture), "--model"]
     tried: list[tuple[Path, list[str]]] = [
         (data / "raw/train-00000-of-00001.parquet", ["stats"]),
         (data / "raw/source.json", ["shard"]),
@@ -228,11 +229,8 @@ def test_a_pipe_among_the_files_is_waited_for_by_nobody(
         (celeba / "Anno/list_attr_celeba.txt", ["stats", str(celeba)]),
         (celeba / "Eval/list_eval_partition.txt", ["stats", str(celeba)]),
         (Path("params.yaml"), ["stats"]),
-        (
-            tmp_path / "x.onnx",
-            ["predict", "--aligned", str(picture), "--model", str(tmp_path / "x.onnx")],
-        ),
-        (picture, ["predict", "--aligned", str(picture), "--model", str(onnx_file)]),
+        (tmp_path / "x.onnx", [*predict, str(tmp_path / "x.onnx")]),
+        (picture, [*predict, str(onnx_file)]),
     ]
     for path, command in tried:
         kept = path.read_bytes() if path.is_file() else None

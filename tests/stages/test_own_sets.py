@@ -119,7 +119,8 @@ def test_five_attributes_walk_from_source_to_an_app(pipeline: Pipeline) -> None:
 
     Path("face.jpg").write_bytes(raw["image"][-1].as_py()["bytes"])
     for model_file in ("data/export", "data/export/FaceAttributes.mlpackage", "data/model"):
-        told = json.loads(run("predict", "--aligned", "face.jpg", "--model", model_file, "--json"))
+        predict = ("predict", "--aligned", "face.jpg", "--model", model_file, "--json")
+        told = json.loads(run(*predict))
         assert list(told["probabilities"]) == NAMES[:-1], "Bald is hidden"
         told = json.loads(
             run("predict", "--aligned", "face.jpg", "--model", model_file, "--json", "--all")

@@ -2,8 +2,8 @@
 
     python everything.py IMAGE PHOTOGRAPH
 
-PHOTOGRAPH shows a face, and lies in a folder of its own. One process for all of them, because starting costs most of the time. Ends with the first code
-that is not 0.
+PHOTOGRAPH shows a face, and lies in a folder of its own. One process for all commands, because
+starting costs most of the time. Ends with the first code that is not 0.
 """
 
 import json

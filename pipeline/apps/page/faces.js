@@ -15,6 +15,8 @@ export class Finder {
     Object.assign(this, { frame: numbers.frame, rules: numbers.find, flags: numbers.flags, short, full });
     const { width, height } = this.frame;
     this.square = { centre: [width / 2, height / 2], side: height, degrees: 0 };
+    const middle = (k) => this.frame.points.reduce((sum, point) => sum + point[k] / 6, 0);
+    this.halfATurn = { a: [-1, 0], b: [2 * middle(0), 2 * middle(1)] };
     this.corners = [[0, 0], [width, 0], [0, height], [width, height]];
   }
 
@@ -35,10 +37,17 @@ export class Finder {
     ];
     const faces = [];
     for (const { points } of merge(found, this.rules.overlap)) {
-      const face = await this.settle(image, this.align(points));
+      const face = await this.#upright(image, await this.settle(image, this.align(points)));
       if (face && !faces.some((other) => isSame(face, other))) faces.push(face);
     }
     return faces.sort((one, other) => other.size - one.size);
+  }
+
+  /** The face, or itself the other way round where that is seen better. */
+  async #upright(image, face) {
+    if (!face || face.score >= this.rules.sure) return face;
+    const other = await this.settle(image, then(face.into, this.halfATurn));
+    return other && other.score > face.score ? other : face;
   }
 
   /** The face that `into` brings into the frame roughly, there exactly; null: there is none. */
