@@ -242,9 +242,8 @@ def _metrics(
         degrees.append(change.degrees)
     nothing = np.nan if not eyes else None
     aligned, ours = (mean(counts[way][0].accuracy) for way in WAYS[:2])
-    return as_row(
+    return {"images": len(tried)} | as_row(
         {
-            "images": len(tried),
             "found": float(found.mean()),
             "accuracy_aligned": aligned,
             "accuracy_found": ours,

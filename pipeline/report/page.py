@@ -18,6 +18,7 @@ from typing import Any, Final
 from pipeline.attributes import set_of_model
 from pipeline.errors import PipelineError, one_line
 from pipeline.evaluation.published import caveat, faces, is_published, standings, with_transfa
+from pipeline.export.domain import domain_of
 from pipeline.files import new_file, sha256_of
 from pipeline.params import flatten, load_params
 from pipeline.reading import parse_json, read_plain
@@ -158,6 +159,7 @@ def _content(run: Run) -> dict[str, Any]:
         "split": split,
         "images": images,
         "warning": warning,
+        "beware": domain_of(source, model.get("licence")).warning(),
         "standings": standings(tables["published"]) if comparable else [],
         "export": flatten(_json(run.export / "metrics.json")),
         "params": run.params.read_text(encoding="utf-8"),

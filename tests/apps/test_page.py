@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.apps.predictor import open_predictor, present
 from pipeline.apps.site import HEADERS
 from pipeline.dataset.crops import square_crop
+from pipeline.export.domain import domain_of
 from pipeline.faces.find import Finder
 from pipeline.faces.frame import HEIGHT, WIDTH
 from tests.support import film
@@ -25,7 +27,7 @@ from tests.support.demo_site import (
     serving,
     write_pictures,
 )
-from tests.support.networks import SMALL_ABOUT
+from tests.support.networks import ABOUT, SMALL_ABOUT
 
 pytestmark = needs_chromium
 
@@ -401,3 +403,100 @@ def test_pills_do_not_flicker(blind: Any, url: str) -> None:
     wave, step = np.array(shown).T
     assert wave.all()
     assert 30 < step.argmax() < 45 and step[step.argmax() :].all()
+
+
+def test_a_film_of_two_follows_the_nearer(url: str, tmp_path: Path, finder: Finder) -> None:
+    """A moving, turning head and a smaller one beside it; then the other comes nearer."""
+    scenes = []
+    for i in range(8):
+        scene = np.full((480, 640, 3), 120, np.uint8)
+        scale, degrees, middle = (
+            1.3 - 0.04 * i,
+            12.0 * (i % 5) - 24,
+            190 + 10 * i + (230 + 4 * i) * 1j,
+        )
+        for row, where in (
+            (film.FACES[1], film.place(0.8 + 0.16 * (i > 5), 0, 530 + 300j)),
+            (film.FACES[0], film.place(scale, degrees, middle)),
+        ):
+            scene = film.draw(scene, film.portrait(row), where)
+        scenes.append(film.as_video(scene))
+    wanted = [finder.find(film.seen(scene))[0] for scene in scenes]
+    film.write_film(tmp_path / "two.y4m", scenes, 4, 2)
+    camera = (CAMERA, f"--use-file-for-fake-video-capture={tmp_path / 'two.y4m'}")
+    with (
+        chromium(*camera) as browser,
+        visit(browser, url, *PHONE, permissions=["camera"]) as seen,
+    ):
+        seen.until("faceAttributes.last?.faces.length")
+        answers = seen.page.evaluate(
+            """async () => {
+              const answers = [];
+              for (let count = -1; answers.length < 24; ) {
+                const last = faceAttributes.last;
+                if (last.count !== count) answers.push(last.faces.map(({ centre }) => centre));
+                count = last.count;
+                await new Promise((done) => setTimeout(done, 10));
+              }
+              return answers;
+            }"""
+        )
+        centres = np.array([face.centre for face in wanted])
+        for faces in answers:
+            [centre] = faces
+            assert np.abs(complex(*centre) - centres).min() < 12
+        shown = seen.page.locator("#circle").bounding_box()
+        frame = seen.page.locator("#frame").bounding_box()
+        middle = frame["x"] + frame["width"] / 2
+        assert abs(middle - shown["x"] - shown["width"] / 2) < 0.2 * shown["width"]
+        assert seen.errors == []
+
+
+@pytest.mark.parametrize(
+    ("scene", "advice"),
+    [
+        (np.full((480, 640, 3), 120, np.uint8), "No face in the picture."),
+        (np.full((480, 640, 3), 5, np.uint8), "More light, please."),
+        (film.photograph(film.FACES[0], film.place(0.35)), "Come closer."),
+    ],
+    ids=["nobody", "dark", "far"],
+)
+def test_what_would_help_is_said(url: str, tmp_path: Path, scene: np.ndarray, advice: str) -> None:
+    film.write_film(tmp_path / "film.y4m", [film.as_video(scene)], 10, 10)
+    camera = (CAMERA, f"--use-file-for-fake-video-capture={tmp_path / 'film.y4m'}")
+    with (
+        chromium(*camera) as browser,
+        visit(browser, url, *PHONE, permissions=["camera"]) as seen,
+    ):
+        seen.until(f"document.getElementById('status').textContent === '{advice}'")
+        assert bool(pills(seen)) == (advice == "Come closer.")
+        assert seen.errors == []
+
+
+def test_each_face_of_a_picture_has_a_box_and_pills(blind: Any, url: str, tmp_path: Path) -> None:
+    Image.fromarray(film.group(film.FACES[:3])).save(tmp_path / "group.png")
+    Image.fromarray(np.full((90, 90, 3), 70, np.uint8)).save(tmp_path / "grey.png")
+    with visit(blind, url, *DESK) as seen:
+        with seen.page.expect_file_chooser() as chooser:
+            seen.page.click("#choose")
+        chooser.value.set_files([tmp_path / "group.png", tmp_path / "grey.png"])
+        seen.until("document.querySelectorAll('[data-faces]').length === 2")
+        group = seen.page.locator('[data-file="group.png"]')
+        assert group.locator(".box").all_inner_texts() == ["1", "2", "3"]
+        assert group.locator("ul.pills").count() == 3
+        picture = group.locator("img").bounding_box()
+        for box in group.locator(".box").all():
+            inside = box.bounding_box()
+            assert picture["x"] <= inside["x"] and picture["y"] <= inside["y"]
+            assert inside["x"] + inside["width"] <= picture["x"] + picture["width"]
+        assert seen.page.inner_text('[data-file="grey.png"] p') == "No face in this picture."
+        assert (seen.elsewhere, seen.errors) == ([], [])
+
+
+def test_a_model_of_drawings_says_so(blind: Any, tmp_path: Path) -> None:
+    about = replace(ABOUT, domain=domain_of("synthetic", "CC0"))
+    model = export_small(tmp_path, about)
+    build(model, tmp_path / "site")
+    with serving(tmp_path / "site") as address, visit(blind, address, *PHONE) as seen:
+        seen.until("document.getElementById('domain').textContent")
+        assert seen.page.inner_text("#domain") == f"Beware: {about.domain.warning()}."

@@ -15,11 +15,11 @@ from pipeline.apps.portraits import align_folder
 from pipeline.dataset.crops import decode_portrait
 from pipeline.errors import PipelineError
 from pipeline.faces.find import Finder
-from pipeline.params import Table
 from pipeline.sources.folder.source import FolderSource
 from pipeline.sources.table.source import TableSource
 from tests.support import film
 from tests.support.attributes import CELEBA_ORDER
+from tests.support.tables import settings
 
 
 @pytest.fixture(autouse=True)
@@ -171,15 +171,8 @@ def test_a_table_takes_them_in_place_of_the_photographs(photos: Path, tmp_path: 
     align_folder(photos, tmp_path / "out", workers=1)
     table = tmp_path / "labels.csv"
     table.write_text("image,split,Smiling\na.jpg,train,1\nb.PNG,valid,0\nmore/d.jpeg,test,1\n")
-    settings = Table.model_validate(
-        {
-            "path": str(table), "images": str(tmp_path / "out"), "image": "image",
-            "split": "split", "identity": None, "labels": ["Smiling"], "classes": [],
-            "unknown": None, "splits": {"train": 0.8, "valid": 0.1, "test": 0.1}, "seed": 1,
-            "licence": None,
-        }
-    )  # fmt: skip
-    source = TableSource(settings)
+    chosen = {"images": str(tmp_path / "out"), "image": "image", "split": "split"}
+    source = TableSource(settings(table, labels=["Smiling"], **chosen))
     assert source.counts == {"train": 1, "valid": 1, "test": 1}
     assert source.provenance()["aligned"] is True
 
