@@ -2,12 +2,14 @@
 
     PYTHONPATH=. python benchmarks/demo.py [--seconds 10] [quick report ...]
 
-For each recipe named, a network of its shape, its weights random, reads a film of synthetic faces
-(640 x 480, 30 frames a second) that stands for the camera. Chromium has no window and, on
-machines without a GPU, draws with the processor too. Medians over the seconds, and their range.
+For each recipe named, a network of its shape, its weights random, reads a film of a synthetic head
+that moves and turns (640 x 480, 30 frames a second) and stands for the camera. Chromium has no
+window and, on machines without a GPU, draws with the processor too. Medians over the seconds, and
+their range.
 """
 
 import argparse
+import math
 import statistics
 import tempfile
 import threading
@@ -37,7 +39,9 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         faces = Path(folder, "faces.y4m")
-        film.write_film(faces, [film.frame(row) for row in range(10)], rate=30, hold=15)
+        turns = [math.sin(i / 10) for i in range(126)]  # of about 4 s, so that it ends as it began
+        places = [film.place(1.4 + 0.2 * t, 20 * t, 320 + 60 * t + 240j) for t in turns]
+        film.write_film(faces, [film.frame(film.FACES[0], at) for at in places], rate=30, hold=1)
         for recipe in arguments.recipes:
             work = Path(folder, recipe)
             sizes = build(recipe, work)

@@ -1,4 +1,4 @@
-"""Prediction over a folder of portraits: `pipeline predict` against a plain loop over PyTorch.
+"""Prediction over a folder of portraits: `pipeline predict --aligned` against a plain loop.
 
     python benchmarks/predict.py [--images 300] [--runs 3] [--params params.yaml] [--model FOLDER]
                                  [--threads 1 2]
@@ -6,7 +6,7 @@
 The plain loop is what one writes first: for each file, Pillow decodes, crops and scales it, and
 PyTorch runs the network on that one image, on one thread and on all cores (beside other work those
 threads wait for each other: then give --threads 1). Ours is the exported ONNX file through
-pipeline.apps.predictor. All have loaded their network before the clock starts and take turns;
+pipeline.apps.answers. All have loaded their network before the clock starts and take turns;
 medians are quoted. Without --model the network is the one that the params describe, its weights
 random.
 The largest difference of their answers is printed too: Pillow scales a little differently.
@@ -24,7 +24,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pipeline.apps.predictor import open_predictor, predict_files
+from pipeline.apps.answers import predict_portraits
+from pipeline.apps.predictor import open_predictor
 from pipeline.attributes import load_set
 from pipeline.engines import available_cpus
 from pipeline.export.card import About
@@ -76,8 +77,8 @@ def main() -> None:
         export_onnx(model, file, About("benchmark", "none", attributes))
         predictor = open_predictor(file)
         runners: dict[str, Callable[[], np.ndarray]] = {
-            "pipeline predict": lambda: np.stack(
-                [answer for _, answer in predict_files(predictor, paths)]
+            "pipeline predict --aligned": lambda: np.stack(
+                [answer[0].probabilities for _, answer in predict_portraits(predictor, paths)]
             )
         }
         for threads in options.threads:

@@ -85,15 +85,17 @@ def sample(
     corners = to.inverse()(np.array([0, width, height * 1j, width + height * 1j]))
     image, to = _part(image, to, corners, n)
     if n > 1:
-        rows, columns = image.shape[0] // n, image.shape[1] // n
-        image = cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA)
+        blocks = image.shape[1] // n, image.shape[0] // n
+        image = cv2.resize(image, blocks, interpolation=cv2.INTER_AREA)
         to = Similarity(to.a * n, to.b)
     back = to.inverse()
+    a, b = back.a, back.b - (0.5 + 0.5j)  # from centres of pixels to the places that remap counts
     x = (np.arange(width * each) + 0.5) / each
     y = (np.arange(height * each) + 0.5) / each
-    at = back.a * (x[None, :] + 1j * y[:, None]) + back.b - (0.5 + 0.5j)
+    columns = np.add.outer(b.real - a.imag * y, a.real * x)
+    rows = np.add.outer(b.imag + a.real * y, a.imag * x)
     found = cv2.remap(
-        image, at.real.astype(np.float32), at.imag.astype(np.float32), cv2.INTER_LINEAR,
+        image, columns.astype(np.float32), rows.astype(np.float32), cv2.INTER_LINEAR,
         borderMode=BORDERS[border], borderValue=(0, 0, 0),
     )  # fmt: skip
     if each > 1:
