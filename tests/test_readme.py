@@ -15,6 +15,7 @@ from pipeline.dataset.raw import raw_files
 from pipeline.export.card import INPUT, OUTPUT
 from pipeline.export.run_coreml import Program
 from pipeline.export.run_onnx import Network
+from pipeline.faces.frame import NUMBERS
 from tests.support.attributes import MODEL_ORDER
 from tests.support.networks import ABOUT
 from tests.support.project import ROOT
@@ -83,3 +84,18 @@ def test_javascript_uses_the_names_and_the_layout_of_the_network(onnx_file, tmp_
     if node := shutil.which("node"):
         (tmp_path / "snippet.mjs").write_text(code)
         subprocess.run([node, "--check", tmp_path / "snippet.mjs"], check=True)
+
+
+def test_the_numbers_of_the_frame_are_told_as_they_are():
+    """In the guide, in its Swift, and in the file that other languages read."""
+    guide = (ROOT / "docs/photographs.md").read_text(encoding="utf-8")
+    frame = NUMBERS["frame"]
+    cells = [f"{x:g}, {y:g}" for x, y in frame["points"]]
+    assert f"| x, y | {' | '.join(cells)} |" in guide
+    assert f"| weight | {' | '.join(f'{w:g}' for w in frame['weights'])} |" in guide
+    (left, height), (right, same) = frame["points"][:2]
+    assert height == same
+    swift = guide.partition("```swift")[2].partition("```")[0]
+    assert f"SIMD2({right} - {left}, 0.0)" in swift and f"SIMD2({left} - (" in swift
+    assert f"{height} - (" in swift and f"ty: {frame['height']} - b.y" in swift
+    assert f"width: {frame['width']}, height: {frame['width']})" in swift

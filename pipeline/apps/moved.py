@@ -227,7 +227,8 @@ def _metrics(
     tried: Sequence[_Tried], found: np.ndarray, counts: dict[str, tuple[Counts, Counts]]
 ) -> Row:
     """The headline: what was found, how exactly, and what that leaves of the accuracy."""
-    eyes, frame, scale, degrees = [], [], [], []
+    eyes, frame, scale, degrees, shift = [], [], [], [], []
+    middle = np.array([complex(WIDTH, HEIGHT) / 2])
     corners = np.array([0.28 + 0.32j, 0.72 + 0.32j, 0.28 + 0.73j, 0.72 + 0.73j])
     corners = corners.real * WIDTH + 1j * corners.imag * HEIGHT  # of the face in the frame
     for one in tried:
@@ -240,6 +241,8 @@ def _metrics(
         frame.append(np.mean(np.abs(change(corners) - corners) ** 2))
         scale.append(np.log(change.scale))
         degrees.append(change.degrees)
+        [moved] = change(middle) - middle
+        shift += [moved.real / WIDTH, moved.imag / WIDTH]
     nothing = np.nan if not eyes else None
     aligned, ours = (mean(counts[way][0].accuracy) for way in WAYS[:2])
     return {"images": len(tried)} | as_row(
@@ -252,6 +255,7 @@ def _metrics(
             "frame_error_px": nothing or float(np.sqrt(np.mean(frame))),
             "scale_sd": nothing or float(np.std(scale)),
             "degrees_sd": nothing or float(np.std(degrees)),
+            "shift_sd": nothing or float(np.std(shift)),
         }
     )
 
