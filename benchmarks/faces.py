@@ -19,7 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pipeline.apps.photos import read_photograph
+from pipeline.apps.photos import open_photograph
 from pipeline.apps.portraits import align_folder
 from pipeline.attributes import load_set
 from pipeline.dataset.crops import square_crop
@@ -90,17 +90,17 @@ def quick_network(path: Path) -> Network:
 
 def steps(path: Path, network: Network, repeat: int) -> None:
     finder = Finder()
-    pixels = read_photograph(path).pixels
+    pixels = decoded(path)
     [face] = finder.find(pixels)
     crop = square_crop(portrait(pixels, face.into), network.size)
 
     def whole() -> None:
-        photograph = read_photograph(path).pixels
+        photograph = decoded(path)
         for each in finder.find(photograph):
             network.run(square_crop(portrait(photograph, each.into), network.size)[None])
 
     parts = {
-        "decode": milliseconds(lambda: read_photograph(path), repeat),
+        "decode": milliseconds(lambda: decoded(path), repeat),
         "find": milliseconds(lambda: finder.find(pixels), repeat),
         "align": milliseconds(lambda: portrait(pixels, face.into), repeat),
         "network": milliseconds(lambda: network.run(crop[None]), repeat),
@@ -114,9 +114,14 @@ def steps(path: Path, network: Network, repeat: int) -> None:
     )
 
 
+def decoded(path: Path) -> np.ndarray:
+    with open_photograph(path) as photograph:
+        return photograph.pixels
+
+
 def look(paths: list[Path]) -> int:
     finder = Finder()
-    return sum(len(finder.find(read_photograph(path).pixels)) for path in paths)
+    return sum(len(finder.find(decoded(path))) for path in paths)
 
 
 def aligning(folder: Path, count: int) -> None:

@@ -15,5 +15,9 @@ SILENT: Final = {
 }
 """What keeps packages from telling their makers of their use; read when each is loaded."""
 
+os.environ.setdefault("PILLOW_BLOCK_SIZE", "64m")
+"""In blocks of more than 32 MB what a large image took goes back to the system at once; else each
+thread keeps some hundred MB for its next one. Read when Pillow is loaded."""
+
 for _name, _value in SILENT.items():
     os.environ.setdefault(_name, _value)

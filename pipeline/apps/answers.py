@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.apps.photos import read_crop, read_photograph
+from pipeline.apps.photos import open_photograph, read_crop
 from pipeline.apps.places import Place, place_of
 from pipeline.apps.predictor import Predictor
 from pipeline.dataset.codec import BadImage
@@ -64,15 +64,15 @@ def predict_photographs(
     """
 
     def read(path: Path) -> list[_Crop]:
-        photograph = read_photograph(path)
-        faces = finder.find(photograph.pixels)
-        return [
-            _Crop(
-                square_crop(portrait(photograph.pixels, face.into), predictor.size),
-                place_of(face, photograph.pixels.shape, photograph.times),
-            )
-            for face in faces[: 1 if largest else None]
-        ]
+        with open_photograph(path) as photograph:
+            pixels = photograph.pixels
+            return [
+                _Crop(
+                    square_crop(portrait(pixels, face.into), predictor.size),
+                    place_of(face, pixels.shape, photograph.times),
+                )
+                for face in finder.find(pixels)[: 1 if largest else None]
+            ]
 
     return _predict(predictor, paths, read)
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.apps.answers import Answer
-from pipeline.apps.photos import read_photograph
+from pipeline.apps.photos import open_photograph
 from pipeline.apps.places import Place
 from pipeline.apps.predictor import Predictor, present
 from pipeline.files import new_file
@@ -29,7 +29,6 @@ class Drawings:
 
     def add(self, path: Path, answers: Sequence[Answer]) -> None:
         """Draw the faces of a picture; it is read once more."""
-        photograph = read_photograph(path)
         said = [
             (
                 answer.face,
@@ -43,7 +42,8 @@ class Drawings:
             for answer in answers
             if answer.face is not None
         ]
-        image = draw_faces(photograph.pixels, photograph.times, said)
+        with open_photograph(path) as photograph:
+            image = draw_faces(photograph.pixels, photograph.times, said)
         with new_file(self._folder / self._name(path)) as partial:
             image.save(partial, "JPEG", quality=90)
 

@@ -39,14 +39,15 @@ class Photograph:
     """How many px of the file, along a side, one of `pixels` is: 1 for all but huge ones."""
 
 
-def read_photograph(path: Path) -> Photograph:
-    """The whole picture of an image file.
+@contextmanager
+def open_photograph(path: Path) -> Iterator[Photograph]:
+    """The whole picture of an image file; what it takes in memory is its own until the block ends.
 
     Raises BadImage where the file cannot be read, is no image, is damaged or far too large.
     """
     with _bytes_of(path) as data:
         pixels = decode_image(data, None)
-        return Photograph(pixels, longest_side(data) / max(pixels.shape[:2]))
+        yield Photograph(pixels, longest_side(data) / max(pixels.shape[:2]))
 
 
 def read_crop(path: Path, size: int) -> np.ndarray:

@@ -15,11 +15,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
+
+import numpy as np
 
 from pipeline import engines
 from pipeline.apps.find import find_images
-from pipeline.apps.photos import read_photograph
+from pipeline.apps.photos import open_photograph
 from pipeline.apps.places import PLACE_COLUMNS, place_of, place_row
 from pipeline.dataset.codec import CODEC, BadImage, CropSettings, encode_crop
 from pipeline.errors import PipelineError, printable
@@ -188,25 +190,32 @@ def align_some(task: AlignTask) -> int:
     aligned = Aligned()
     for name, target in task.photographs:
         try:
-            photograph = read_photograph(task.folder / name)
+            with open_photograph(task.folder / name) as photograph:
+                faces = _finder().find(photograph.pixels)[: None if task.every else 1]
+                for number, face in enumerate(faces, start=1):
+                    written = _name(target, number)
+                    _write(task.out / written, portrait(photograph.pixels, face.into))
+                    place = place_of(face, photograph.pixels.shape, photograph.times)
+                    aligned.rows.append([written, name, *place_row(number, place)])
+                if not faces:
+                    aligned.left_out.append((name, NO_FACE))
         except BadImage as error:
             aligned.left_out.append((name, str(error)))
-            continue
-        faces = _finder().find(photograph.pixels)
-        if not faces:
-            aligned.left_out.append((name, NO_FACE))
-        stem, ending = os.path.splitext(target)
-        for number, face in enumerate(faces if task.every else faces[:1], start=1):
-            written = target if number == 1 else f"{stem}-face{number}{ending}"
-            settings = CropSettings(0, QUALITY, "png" if ending.lower() == ".png" else "jpg")
-            path = task.out / written
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(encode_crop(portrait(photograph.pixels, face.into), settings))
-            place = place_of(face, photograph.pixels.shape, photograph.times)
-            aligned.rows.append([written, name, *place_row(number, place)])
     with new_file(task.mark) as partial:
         partial.write_text(json.dumps(asdict(aligned)), encoding="utf-8")
     return len(task.photographs)
+
+
+def _name(target: str, number: int) -> str:
+    """The portrait of a photograph's face; further ones are numbered."""
+    stem, ending = os.path.splitext(target)
+    return target if number == 1 else f"{stem}-face{number}{ending}"
+
+
+def _write(path: Path, pixels: np.ndarray) -> None:
+    kind: Literal["png", "jpg"] = "png" if path.suffix.lower() == ".png" else "jpg"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encode_crop(pixels, CropSettings(max(pixels.shape), QUALITY, kind)))
 
 
 def _collect(tasks: Sequence[AlignTask], left_out: list[tuple[str, str]]) -> Aligned:

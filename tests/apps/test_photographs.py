@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from pipeline.apps.answers import Answer, predict_photographs, predict_portraits
-from pipeline.apps.photos import read_photograph
+from pipeline.apps.photos import open_photograph
 from pipeline.apps.predictor import open_predictor
 from pipeline.dataset.photos import LARGE
 from pipeline.export.domain import domain_of
@@ -56,7 +56,8 @@ def test_a_face_is_read_as_its_own_portrait_would_be(
     predictor = open_predictor(onnx_file)
     found = dict(predict_photographs(predictor, sorted(photos.glob("*.[jp]*g")), finder))
     assert [len(answers) for answers in found.values()] == [1, 3, 0]
-    pixels = read_photograph(photos / "b.png").pixels
+    with open_photograph(photos / "b.png") as photograph:
+        pixels = photograph.pixels
     paths = [tmp_path / f"{i}.png" for i in range(3)]
     for path, face in zip(paths, finder.find(pixels), strict=True):
         Image.fromarray(portrait(pixels, face.into)).save(path)
@@ -155,7 +156,8 @@ def test_a_huge_photograph_is_told_in_its_own_pixels(
         left, top, width, height = answer.face.box
         [middle] = where(np.array([89 + 125j]))
         assert abs(complex(left + width / 2, top + height / 2) - middle) < 120
-        assert read_photograph(tmp_path / name).pixels.size <= 3 * LARGE
+        with open_photograph(tmp_path / name) as photograph:
+            assert photograph.pixels.size <= 3 * LARGE
 
 
 def test_a_photograph_on_its_side_is_turned_by_its_exif(

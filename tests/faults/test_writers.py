@@ -6,6 +6,7 @@ A sample of all cases runs by itself, the same every time; `--faults=all` runs e
 import numpy as np
 import pytest
 
+from pipeline.faces.find import Finder
 from tests.support.faults import COMMANDS, Command, Ended, Project, Run, can_mount, run
 
 SLOW = ("evaluate", "export")
@@ -16,7 +17,7 @@ each = pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def project(finder: Finder, tmp_path_factory: pytest.TempPathFactory) -> Project:
     return Project(tmp_path_factory.mktemp("faults"))
 
 

@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 import pyarrow.parquet as pq
 
 from pipeline.dataset.raw import raw_files
+from pipeline.faces.weights import ALL, read_weights
 from pipeline.files import sha256_of
 from tests.support.project import write_params
 
@@ -86,6 +87,7 @@ COMMANDS = (
         parts=True,
     ),
     Command("predict", ("predict", "--aligned", "photos", "--csv", "found.csv"), ("found.csv",)),
+    Command("align", ("align", "photos", "portraits", "--engine", "threads"), ("portraits",)),
     Command("demo", ("demo", "--build", "site"), ("site",), parts=True),
     Command("report", ("report",), ("data/evaluation/report.html",)),
     Command("recipe", ("recipe", "tiny"), ("params.yaml",)),
@@ -371,7 +373,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _write_inputs(folder: Path) -> None:
-    """Params, a recipe, and in the cache what npm would fetch."""
+    """Params, a recipe, and in the cache what npm and pip would fetch."""
     from pipeline.apps.site import PAGE, RUNTIME
 
     write_params(folder / "params.yaml", **SMALL)
@@ -382,6 +384,10 @@ def _write_inputs(folder: Path) -> None:
     runtime.mkdir(parents=True)
     for name in {name for names in RUNTIME.values() for name in names}:
         (runtime / name).write_text(f"stands for {name}")
+    for weights in ALL:
+        path = folder / "cache/face-attributes/faces" / weights.name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(read_weights(weights))
 
 
 def _write_foreign(folder: Path) -> None:
