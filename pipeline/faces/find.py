@@ -87,6 +87,9 @@ class Finder:
     def find(self, image: Pixels) -> list[Face]:
         """The faces of a photograph, uint8 RGB [H, W, 3], the largest first."""
         height, width = image.shape[:2]
+        shorter, longer = sorted((height, width))
+        if shorter < _FIND["least_side"] or longer > shorter * _FIND["most_ratio"]:
+            return []  # nor is there room in memory for blocks of a line of millions of pixels
         for windows in _searches(width, height):
             found = [self._full.look(image, windows, _FIND["first"])]
             found += [self._short.look(image, windows[:1], _FIND["first"])]

@@ -86,6 +86,7 @@ def nothings() -> list[np.ndarray]:
     y, x = np.mgrid[0:480, 0:640]
     pictures.append(np.repeat(((x // 40 + y // 40) % 2 * 255).astype(np.uint8)[:, :, None], 3, 2))
     pictures += [np.zeros((1, 1, 3), np.uint8), np.zeros((1, 3000, 3), np.uint8)]
+    pictures += [np.zeros((1, 12_000_000, 3), np.uint8), np.zeros((600_000, 20, 3), np.uint8)]
     return pictures
 
 

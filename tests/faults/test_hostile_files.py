@@ -25,7 +25,7 @@ import pytest
 from PIL import Image
 
 from pipeline.apps.answers import predict_portraits
-from pipeline.apps.photos import read_crop
+from pipeline.apps.photos import open_photograph, read_crop
 from pipeline.apps.predictor import open_predictor
 from pipeline.apps.site import read_card
 from pipeline.attributes import load_set
@@ -299,7 +299,16 @@ def formats(
             kind: Format(path, lambda path=path: read_crop(path, 64), damaged, 30)  # type: ignore[misc]
             for kind, path in photographs(root)
         },
+        **{
+            f"{kind}, all of it": Format(path, lambda path=path: looked_at(path), damaged, 10)  # type: ignore[misc]
+            for kind, path in photographs(root)
+        },
     }
+
+
+def looked_at(path: Path) -> None:
+    with open_photograph(path) as photograph:
+        assert photograph.pixels.shape[2] == 3 and photograph.times >= 1
 
 
 def as_json(path: Path, params: Path) -> Path:
@@ -375,6 +384,7 @@ def memory(name: str) -> int:
     return int(status.read_text().split(name)[1].split()[0]) // 1024 if status.exists() else 0
 
 
+PICTURES = ("jpg", "png", "webp", "gif", "bmp", "tif", "jp2", "ppm", "avif")
 NAMES = (
     "list_attr.txt", "list_attr.csv", "partition", "identity", "zip", "raw parquet",
     "raw parquet, verified", "source.json", "tar", "index.json", "index.parquet", "_info.json",
@@ -382,7 +392,7 @@ NAMES = (
     "predictions.parquet", "thresholds.json", "metrics.json", "attributes.csv", "radar.json",
     "own table", "own parquet", "attribute set",
     "calibration.csv", "card", "params.yaml", "params as JSON", "dvc.lock", "compared metrics",
-    "jpg", "png", "webp", "gif", "bmp", "tif", "jp2", "ppm", "avif",
+    *PICTURES, *(f"{kind}, all of it" for kind in PICTURES),
 )  # fmt: skip
 
 

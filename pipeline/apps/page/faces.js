@@ -22,11 +22,18 @@ export class Finder {
 
   /** The faces of a picture, the largest first. */
   async find(image) {
+    if (!this.#isPicture(image)) return [];
     for (const windows of this.searches(image.width, image.height)) {
       const faces = await this.search(image, windows);
       if (faces.length) return faces;
     }
     return [];
+  }
+
+  /** Whether it is large enough, and no mere strip. */
+  #isPicture({ width, height }) {
+    const shorter = Math.min(width, height);
+    return shorter >= this.rules.least_side && Math.max(width, height) <= shorter * this.rules.most_ratio;
   }
 
   /** The faces that some windows show; the first of them is looked at by both detectors. */
