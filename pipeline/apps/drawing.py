@@ -11,6 +11,8 @@ from pipeline.apps.answers import Answer
 from pipeline.apps.photos import open_photograph
 from pipeline.apps.places import Place
 from pipeline.apps.predictor import Predictor, present
+from pipeline.dataset.codec import BadImage
+from pipeline.errors import PipelineError
 from pipeline.files import new_file
 from pipeline.tables import readable
 
@@ -21,14 +23,23 @@ WHITE: Final = (255, 255, 255)
 class Drawings:
     """A JPEG of each picture, in a folder, under the picture's name."""
 
-    def __init__(self, folder: Path, predictor: Predictor, every: bool) -> None:
+    def __init__(
+        self, folder: Path, predictor: Predictor, every: bool, paths: Sequence[Path]
+    ) -> None:
+        """For the pictures `paths`. Raises PipelineError where one of them lies in the folder."""
+        here = folder.resolve()
+        if any(path.resolve().parent == here for path in paths):
+            raise PipelineError(
+                f"{folder} holds pictures that are read, which would be drawn over; choose another"
+                " folder."
+            )
         self._folder, self._predictor = folder, predictor
         self._hidden = frozenset() if every else predictor.hidden
         self._taken: set[str] = set()
         folder.mkdir(parents=True, exist_ok=True)
 
     def add(self, path: Path, answers: Sequence[Answer]) -> None:
-        """Draw the faces of a picture; it is read once more."""
+        """Draw the faces of a picture; it is read once more. Raises PipelineError if it is gone."""
         said = [
             (
                 answer.face,
@@ -42,8 +53,11 @@ class Drawings:
             for answer in answers
             if answer.face is not None
         ]
-        with open_photograph(path) as photograph:
-            image = draw_faces(photograph.pixels, photograph.times, said)
+        try:
+            with open_photograph(path) as photograph:
+                image = draw_faces(photograph.pixels, photograph.times, said)
+        except BadImage as error:
+            raise PipelineError(f"{path} was changed meanwhile: it {error}; run again.") from error
         with new_file(self._folder / self._name(path)) as partial:
             image.save(partial, "JPEG", quality=90)
 

@@ -102,7 +102,7 @@ def predict(
         elif csv is None:
             outputs.append(Lines(predictor, every))
         if draw is not None:
-            outputs.append(Drawings(draw, predictor, every))
+            outputs.append(Drawings(draw, predictor, every, paths))
         for path, found in answers:
             if isinstance(found, BadImage):
                 failed += 1

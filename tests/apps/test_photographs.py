@@ -143,6 +143,14 @@ def test_pictures_are_drawn_with_boxes_eyes_and_texts(
     assert not (np.abs(np.asarray(Image.open("drawn/c.jpg")).astype(int) - 90) > 3).any()
 
 
+def test_pictures_are_not_drawn_over(pipeline, photos: Path, tmp_path: Path) -> None:
+    network = str(export_small(tmp_path, EASY))
+    before = {path: path.read_bytes() for path in photos.iterdir()}
+    code, _, err = pipeline("predict", str(photos), "--model", network, "--draw", str(photos))
+    assert code == 1 and "would be drawn over; choose another folder" in err
+    assert {path: path.read_bytes() for path in photos.iterdir()} == before
+
+
 def test_a_huge_photograph_is_told_in_its_own_pixels(
     onnx_file: Path, finder: Finder, tmp_path: Path
 ) -> None:
