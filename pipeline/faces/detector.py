@@ -134,12 +134,13 @@ def _moved(found: Candidates, to: Similarity) -> Candidates:
     return Candidates(found.scores, to(found.centres), found.sizes * to.scale, to(found.points))
 
 
-def merge(found: Candidates, overlap: float) -> Candidates:
+def merge(found: Candidates, overlap: float, least: float) -> Candidates:
     """One face of the candidates that overlap: their mean by score, with the highest score.
 
     The weighted non-maximum suppression of BlazeFace (Bazarevsky et al. 2019, section 5), which
     shakes less than taking the best alone. The best come first; those that overlap it by more
-    than `overlap`, the shared area over that of both, are one with it.
+    than `overlap`, the shared area over that of both, are one with it. The weight is the score over
+    `least`, from which there are candidates: one more or less of that score moves nothing.
     """
     left = np.argsort(-found.scores, kind="stable")
     parts = []
@@ -147,7 +148,8 @@ def merge(found: Candidates, overlap: float) -> Candidates:
         shared = _overlaps(found, left[0], left)
         shared[0] = 1.0
         one = found[left[shared >= overlap]]
-        weights = one.scores / one.scores.sum()
+        weights = one.scores - least + _SOME
+        weights /= weights.sum()
         parts.append(
             Candidates(
                 one.scores[:1],
@@ -158,6 +160,10 @@ def merge(found: Candidates, overlap: float) -> Candidates:
         )
         left = left[shared < overlap]
     return join(parts) if parts else found
+
+
+_SOME: Final = 1e-6
+"""Of a weight, so that one that scores no more than the least counts too."""
 
 
 def _overlaps(found: Candidates, one: np.intp, others: NDArray[np.intp]) -> NDArray[np.float64]:

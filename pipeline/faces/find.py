@@ -93,7 +93,7 @@ class Finder:
         for windows in _searches(width, height):
             found = [self._full.look(image, windows, _FIND["first"])]
             found += [self._short.look(image, windows[:1], _FIND["first"])]
-            faces = self._sure(image, merge(join(found), _FIND["overlap"]))
+            faces = self._sure(image, merge(join(found), _FIND["overlap"], _FIND["first"]))
             if faces:
                 return faces
         return []
@@ -134,8 +134,10 @@ class Finder:
         side = self._short.side
         onto = _SQUARE.onto(side)
         square = sample(portrait(image, into), onto, side, side, "black")
-        both = self._short.run(np.stack([square, square[:, ::-1]]), _FIND["again"] / 2)
-        found, mirrored = (merge(each, _FIND["overlap"]) for each in both)  # the best come first
+        least = _FIND["again"] / 2
+        both = self._short.run(np.stack([square, square[:, ::-1]]), least)
+        # The best come first.
+        found, mirrored = (merge(each, _FIND["overlap"], least) for each in both)
         if not (len(found) and len(mirrored)):
             return None
         score = float(found.scores[0] + mirrored.scores[0]) / 2

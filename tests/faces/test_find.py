@@ -116,13 +116,13 @@ def candidates(*rows: tuple[float, complex, float]) -> Candidates:
 
 def test_candidates_that_overlap_are_their_mean_by_score() -> None:
     found = candidates((0.5, 10 + 10j, 20), (0.9, 14 + 10j, 24), (0.6, 200 + 0j, 30))
-    merged = merge(found, 0.3)
+    merged = merge(found, 0.3, 0.4)
     assert merged.scores.tolist() == [0.9, 0.6]
-    weights = np.array([0.5, 0.9]) / 1.4
-    assert merged.centres[0] == pytest.approx(weights @ [10 + 10j, 14 + 10j])
-    assert merged.sizes.tolist() == pytest.approx([weights @ [20, 24], 30])
+    weights = np.array([0.1, 0.5]) / 0.6
+    assert merged.centres[0] == pytest.approx(weights @ [10 + 10j, 14 + 10j], abs=1e-4)
+    assert merged.sizes.tolist() == pytest.approx([weights @ [20, 24], 30], abs=1e-4)
     assert merged.points[0] == pytest.approx(merged.centres[0] + np.arange(6))
-    assert len(merge(found[np.array([], int)], 0.3)) == 0
+    assert len(merge(found[np.array([], int)], 0.3, 0.4)) == 0
 
 
 @pytest.mark.skipif(

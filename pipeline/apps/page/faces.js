@@ -43,7 +43,7 @@ export class Finder {
       ...(await this.look(this.short, image, windows.slice(0, 1))),
     ];
     const faces = [];
-    for (const { points } of merge(found, this.rules.overlap)) {
+    for (const { points } of merge(found, this.rules.overlap, this.rules.first)) {
       const face = await this.#upright(image, await this.settle(image, this.align(points)));
       if (face && !faces.some((other) => isSame(face, other))) faces.push(face);
     }
@@ -92,8 +92,9 @@ export class Finder {
     const both = new Uint8Array(2 * data.length);
     both.set(data);
     mirror(data, side, both.subarray(data.length));
-    const [found, mirrored] = this.candidates(await this.short.run(both, 2), side, this.rules.again / 2)
-      .map((each) => merge(each, this.rules.overlap)[0]);
+    const least = this.rules.again / 2;
+    const [found, mirrored] = this.candidates(await this.short.run(both, 2), side, least)
+      .map((each) => merge(each, this.rules.overlap, least)[0]);
     if (!found || !mirrored) return null;
     const score = (found.score + mirrored.score) / 2;
     if (score < this.rules.again) return null;
@@ -204,16 +205,20 @@ function middles(length, side) {
   return Array.from({ length: steps + 1 }, (_, i) => side / 2 + ((length - side) * i) / steps);
 }
 
-/** One face of the candidates that overlap: their mean by score, with the highest score. */
-export function merge(found, overlap) {
+/**
+ * One face of the candidates that overlap: their mean by score over `least`, with the highest score.
+ * The best come first.
+ */
+export function merge(found, overlap, least) {
   let left = [...found].sort((one, other) => other.score - one.score);
   const merged = [];
   while (left.length) {
     const [best] = left;
     const one = left.filter((other) => other === best || shared(best, other) >= overlap);
     left = left.filter((other) => !one.includes(other));
-    const total = one.reduce((sum, { score }) => sum + score, 0);
-    const mean = (of) => one.reduce((sum, each) => sum + (each.score / total) * of(each), 0);
+    const weights = one.map(({ score }) => score - least + 1e-6);
+    const total = weights.reduce((sum, weight) => sum + weight);
+    const mean = (of) => one.reduce((sum, each, i) => sum + (weights[i] / total) * of(each), 0);
     merged.push({
       score: best.score,
       centre: [mean((each) => each.centre[0]), mean((each) => each.centre[1])],

@@ -72,8 +72,9 @@ export function sample(image, to, width, height, black = false) {
       for (let j = 0; j < each; j++) {
         for (let i = 0; i < each; i++) {
           const u = column * each + i + 0.5, v = row * each + j + 0.5;
-          const x = ax * u - ay * v + back.b[0] - left - 0.5;
-          const y = ax * v + ay * u + back.b[1] - top - 0.5;
+          // As 32 bits, for half way between two bytes a hair decides.
+          const x = Math.fround(ax * u - ay * v + back.b[0] - left - 0.5);
+          const y = Math.fround(ax * v + ay * u + back.b[1] - top - 0.5);
           let x0 = Math.floor(x), y0 = Math.floor(y);
           const right = x - x0, below = y - y0;
           let x1 = x0 + 1, y1 = y0 + 1;
@@ -93,9 +94,9 @@ export function sample(image, to, width, height, black = false) {
           }
           const p = y0 * line + x0 * step, q = y0 * line + x1 * step;
           const r = y1 * line + x0 * step, s = y1 * line + x1 * step;
-          red += (w00 * data[p] + w10 * data[q] + w01 * data[r] + w11 * data[s] + 0.5) | 0;
-          green += (w00 * data[p + 1] + w10 * data[q + 1] + w01 * data[r + 1] + w11 * data[s + 1] + 0.5) | 0;
-          blue += (w00 * data[p + 2] + w10 * data[q + 2] + w01 * data[r + 2] + w11 * data[s + 2] + 0.5) | 0;
+          red += round(w00 * data[p] + w10 * data[q] + w01 * data[r] + w11 * data[s]);
+          green += round(w00 * data[p + 1] + w10 * data[q + 1] + w01 * data[r + 1] + w11 * data[s + 1]);
+          blue += round(w00 * data[p + 2] + w10 * data[q + 2] + w01 * data[r + 2] + w11 * data[s + 2]);
         }
       }
       found[out] = red * share + 0.5;
@@ -104,6 +105,12 @@ export function sample(image, to, width, height, black = false) {
     }
   }
   return { data: found, width, height, step: 3 };
+}
+
+/** Half way between two, to the even one, as OpenCV does but for means of four. */
+function round(value) {
+  const near = (value + 0.5) | 0;
+  return near - value === 0.5 && near & 1 ? near - 1 : near;
 }
 
 /** The first and last of the blocks of n px that are needed for some places along an axis. */
@@ -137,7 +144,9 @@ function blocks({ data, width, height, step }, n, left, top, right, bottom) {
         sums[at + 2] += blue;
       }
     }
-    for (let i = 0; i < sums.length; i++) means[out++] = sums[i] * share + 0.5;
+    for (let i = 0; i < sums.length; i++) {
+      means[out++] = n === 2 ? (sums[i] + 2) >> 2 : round(sums[i] * share);
+    }
   }
   return { data: means, width: across, height: down, step: 3 };
 }
