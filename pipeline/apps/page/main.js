@@ -90,9 +90,12 @@ async function live(model) {
   const pills = new Pills($("pills"), card);
   const smoothing = new Smoothing(thresholds);
   const view = new View($("preview"), $("frame"));
+  let next = camera.grab();
   for (let then = performance.now(); ; ) {
-    const { bitmap, still } = await camera.grab();
-    const answer = await model.read(bitmap, !still);
+    const { bitmap, still } = await next;
+    const reading = model.read(bitmap, !still);
+    next = camera.grab(); // while the worker reads this one
+    const answer = await reading;
     const [nearest = null] = answer.faces;
     const probabilities = nearest?.probabilities ?? null;
     const now = performance.now();
