@@ -498,5 +498,6 @@ def test_a_model_of_drawings_says_so(blind: Any, tmp_path: Path) -> None:
     model = export_small(tmp_path, about)
     build(model, tmp_path / "site")
     with serving(tmp_path / "site") as address, visit(blind, address, *PHONE) as seen:
-        seen.until("document.getElementById('domain').textContent")
-        assert seen.page.inner_text("#domain") == f"Beware: {about.domain.warning()}."
+        for view in ("#live", "#pictures"):
+            sentence = seen.until(f"document.querySelector('{view} .domain').textContent")
+            assert sentence == f"Beware: {about.domain.warning()}."

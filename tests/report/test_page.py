@@ -191,6 +191,7 @@ def test_published_results_stand_beside_ours_where_they_compare(run):
     run("report")
     page = PAGE.read_text()
     assert "not comparable" in page and "SwinFace" not in page and "published-figure" not in page
+    assert "Beware: this network was trained on drawings alone" in page
     model = json.loads((MODEL / "model.json").read_text())
     write_json(MODEL / "model.json", model | {"source": "folder"})
     overall = (EVALUATION / "overall.csv").read_text()
@@ -198,6 +199,7 @@ def test_published_results_stand_beside_ours_where_they_compare(run):
     run("report")
     page = PAGE.read_text()
     assert "19,962 images of test" in page and "not comparable" not in page
+    assert "Beware" not in page
     assert "SwinFace 2023" in page and "published-figure" in page
     assert not Outline(page).open
 

@@ -84,7 +84,8 @@ async function live(model) {
   const { card, backend } = await model.ready;
   hook.card = card;
   tell({ loading: null });
-  $("domain").textContent = card.domain?.warning ? `Beware: ${card.domain.warning}.` : "";
+  const beware = card.domain?.warning ? `Beware: ${card.domain.warning}.` : "";
+  for (const place of document.querySelectorAll(".domain")) place.textContent = beware;
   measure(backend);
   const thresholds = card.thresholds.chosen;
   const pills = new Pills($("pills"), card);
