@@ -29,12 +29,10 @@ from pipeline.faces.find import Finder
 from pipeline.faces.frame import NUMBERS_FILE, portrait
 from pipeline.files import new_file, put_in_place, sole_writer, write_csv
 from pipeline.progress import Progress
+from pipeline.sources.portraits import LEFT_OUT, TABLE
 from pipeline.tables import cell
 
-TABLE: Final = "faces.csv"
 COLUMNS: Final = ("portrait", "file", *PLACE_COLUMNS)
-LEFT_OUT: Final = "left_out.csv"
-
 QUALITY: Final = 95
 """Of the JPEG files."""
 

@@ -16,6 +16,7 @@ from pipeline.dataset.crops import decode_portrait
 from pipeline.errors import PipelineError
 from pipeline.faces.find import Finder
 from pipeline.sources.folder.source import FolderSource
+from pipeline.sources.portraits import Portraits, read_portraits
 from pipeline.sources.table.source import TableSource
 from tests.support import film
 from tests.support.attributes import CELEBA_ORDER
@@ -144,37 +145,67 @@ def test_two_photographs_of_one_name_are_not_written_over(photos: Path, tmp_path
 def test_the_source_folder_takes_them_with_labels_by_original_name(
     photos: Path, tmp_path: Path
 ) -> None:
+    """One is a WebP, whose portrait is a JPEG, and one has no face, which is said."""
     shutil.copy(photos / "more/c.webp", photos / "c.webp")
     align_folder(photos, tmp_path / "out", workers=1)
-    names = ["a.jpg", "b.PNG", "c.webp"]
+    names = ["a.jpg", "b.PNG", "none.png", "c.webp"]
     labels = " ".join(["1", "-1"] * 20)
-    lines = [
-        "3",
-        " ".join(CELEBA_ORDER),
-        *(f"{name} {labels}" for name in ["a.jpg", "b.PNG", "c.jpg"]),
-    ]
+    lines = ["4", " ".join(CELEBA_ORDER), *(f"{name} {labels}" for name in names)]
     (tmp_path / "out/list_attr_celeba.txt").write_text("\n".join(lines) + "\n")
-    splits = [f"{name} {i}" for i, name in enumerate(["a.jpg", "b.PNG", "c.jpg"])]
+    splits = [f"{name} {i}" for name, i in zip(names, (0, 1, 1, 2), strict=True)]
     (tmp_path / "out/list_eval_partition.txt").write_text("\n".join(splits) + "\n")
     source = FolderSource(tmp_path / "out")
     assert source.counts == {"train": 1, "valid": 1, "test": 1}
-    for split, name in zip(source.counts, names, strict=True):
+    told = "1 without a portrait are left out (none.png: no face was found)"
+    assert told in source.found()
+    for split, name in zip(source.counts, ("a.jpg", "b.PNG", "c.jpg"), strict=True):
         [batch] = source.batches(split)
-        stem = Path(name).stem
-        assert Path(batch["image"][0]["path"].as_py()).stem == stem
-        assert decode_portrait(
-            batch["image"][0]["bytes"].as_py(), batch["image"][0]["path"].as_py()
-        ).any()
+        image = batch["image"][0].as_py()
+        assert image["path"] == name
+        assert decode_portrait(image["bytes"], name).any()
 
 
 def test_a_table_takes_them_in_place_of_the_photographs(photos: Path, tmp_path: Path) -> None:
     align_folder(photos, tmp_path / "out", workers=1)
     table = tmp_path / "labels.csv"
-    table.write_text("image,split,Smiling\na.jpg,train,1\nb.PNG,valid,0\nmore/d.jpeg,test,1\n")
+    table.write_text(
+        "image,split,Smiling\na.jpg,train,1\nnone.png,train,0\nb.PNG,valid,0\nmore/c.webp,test,1\n"
+    )
     chosen = {"images": str(tmp_path / "out"), "image": "image", "split": "split"}
     source = TableSource(settings(table, labels=["Smiling"], **chosen))
     assert source.counts == {"train": 1, "valid": 1, "test": 1}
     assert source.provenance()["aligned"] is True
+    assert "1 without a portrait are left out (none.png: no face was found)" in source.found()
+    [batch] = source.batches("test")
+    assert batch["image"][0]["path"].as_py() == "more/c.webp", "as the labels name it"
+    portrait = (tmp_path / "out/more/c.jpg").read_bytes()
+    assert batch["image"][0]["bytes"].as_py() == portrait
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("left_out.csv", None, "left_out.csv is missing; run `pipeline align` again"),
+        ("faces.csv", b"portrait,file\na,b\n", "faces.csv is damaged (it has no column face)"),
+        ("faces.csv", b"portrait,file,face\na\n", "faces.csv is damaged (a row is cut short)"),
+        ("faces.csv", b"\xff\xfe", "faces.csv is damaged ("),
+        ("faces.csv", b"portrait,file,face\n../../x.jpg,a.jpg,1\n", "which lies elsewhere"),
+        ("faces.csv", b"portrait,file,face\n/etc/passwd,a.jpg,1\n", "which lies elsewhere"),
+    ],
+)
+def test_tables_of_others_are_read_within_bounds(
+    tmp_path: Path, name: str, content: bytes | None, sentence: str
+) -> None:
+    (tmp_path / "faces.csv").write_text("portrait,file,face\na.jpg,a.jpg,1\n")
+    (tmp_path / "left_out.csv").write_text("file,reason\n")
+    assert read_portraits(tmp_path) == Portraits({"a.jpg": "a.jpg"}, {})
+    if content is None:
+        (tmp_path / name).unlink()
+    else:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(PipelineError) as raised:
+        read_portraits(tmp_path)
+    assert sentence in str(raised.value)
 
 
 def test_bad_places_are_one_sentence_and_change_nothing(

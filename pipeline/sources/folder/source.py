@@ -18,6 +18,7 @@ from pipeline.errors import PipelineError
 from pipeline.sources.celeba import LICENCE, PEOPLE, celeba_labels
 from pipeline.sources.folder.annotations import align, read_attributes, read_pairs
 from pipeline.sources.folder.images import PLACES, find_images
+from pipeline.sources.portraits import read_portraits
 from pipeline.vocabulary import SPLITS
 
 OFFICIAL_MD5 = {
@@ -76,6 +77,14 @@ class FolderSource:
             if identity
             else np.full(len(self._names), -1, np.int64)
         )
+        self._left_out = ""
+        if with_images and (portraits := read_portraits(root)):
+            names = self._names.to_pylist()
+            self._left_out = portraits.told(names)
+            kept = [i for i, name in enumerate(names) if name not in portraits.left_out]
+            self._names = pa.array([portraits.of.get(names[i], names[i]) for i in kept])
+            self._attributes, self._split = self._attributes[kept], self._split[kept]
+            self._celeb_id = self._celeb_id[kept]
         self._images = (
             find_images(root, self._names.to_pylist(), attributes.name) if with_images else None
         )
@@ -88,7 +97,8 @@ class FolderSource:
         return (
             f"{self.root}: {sum(self.counts.values()):,} images listed"
             f" ({official} of {len(self._annotations)} annotation files are the official ones,"
-            f" byte for byte), {images}{self._without_identity()}."
+            f" byte for byte), {images}{self._without_identity()}"
+            f"{'; ' if self._left_out else ''}{self._left_out}."
         )
 
     def _without_identity(self) -> str:

@@ -60,6 +60,17 @@ class TableRows:
     celeb_id: np.ndarray
     """int64 [N]; -1 where unknown."""
 
+    def take(self, rows: np.ndarray) -> "TableRows":
+        """Some of the rows."""
+        return TableRows(
+            self.paths.take(pa.array(rows)),
+            self.names,
+            self.values[rows],
+            None if self.known is None else self.known[rows],
+            self.split[rows],
+            self.celeb_id[rows],
+        )
+
 
 class _Block(NamedTuple):
     """The attributes of some columns."""

@@ -12,6 +12,7 @@ from pipeline.dataset.raw import BYTES_PER_GROUP, IMAGE, ROWS_PER_GROUP, raw_sch
 from pipeline.errors import PipelineError
 from pipeline.files import sha256_of
 from pipeline.params import Table
+from pipeline.sources.portraits import read_portraits
 from pipeline.sources.table.file import TableFile
 from pipeline.sources.table.pictures import open_pictures, shorter_side
 from pipeline.sources.table.rows import read_table_rows
@@ -42,6 +43,13 @@ class TableSource:
         self._rows = read_table_rows(self._file, settings)
         place = Path(settings.images).expanduser() if settings.images else path.parent
         self._pictures = open_pictures(place)
+        self._portraits = read_portraits(place)
+        self._left_out = ""
+        if self._portraits:
+            paths = self._rows.paths.to_pylist()
+            self._left_out = self._portraits.told(paths)
+            kept = np.array([path not in self._portraits.left_out for path in paths], bool)
+            self._rows = self._rows.take(np.flatnonzero(kept))
         self._require_all()
         self.schema = raw_schema(self._rows.names, ["size"])
         self.counts = {
@@ -64,6 +72,7 @@ class TableSource:
             f"{self._file.path}: {len(rows.paths):,} pictures in {self._pictures.place},"
             f" {len(rows.names)} attributes, {unknown:,} of {rows.values.size:,} labels not known,"
             f" {people:,} people; splits by {how}: {splits}"
+            + (f"; {self._left_out}" if self._left_out else "")
             + (
                 f"; of {len(alike)} attributes all known labels are alike ({same})."
                 if alike
@@ -87,7 +96,7 @@ class TableSource:
             "licence": self._settings.licence or UNKNOWN_LICENCE,
             "table": {"name": self._file.path.name, "sha256": sha256_of(self._file.path)},
             "pictures_in": self._pictures.place.name,
-            **({"aligned": True} if (self._pictures.place / "faces.csv").is_file() else {}),
+            **({"aligned": True} if self._portraits else {}),
             "params": {name: params[name] for name in COLUMNS},
         }
 
@@ -123,14 +132,19 @@ class TableSource:
         images: list[bytes] = []
         size = 0
         for name in names:
-            images.append(self._pictures.read(name))
+            images.append(self._pictures.read(self._portrait(name)))
             size += len(images[-1])
             if size >= BYTES_PER_GROUP:
                 break
         return images
 
+    def _portrait(self, path: str) -> str:
+        """The picture of a row: the portrait that was made of it, or itself."""
+        return self._portraits.of.get(path, path) if self._portraits else path
+
     def _require_all(self) -> None:
-        missing = self._pictures.lacking(self._rows.paths.to_pylist())
+        paths = self._rows.paths.to_pylist()
+        missing = self._pictures.lacking([self._portrait(path) for path in paths])
         if missing:
             more = f" and {len(missing) - 1:,} more" if missing[1:] else ""
             total = len(self._rows.paths)
