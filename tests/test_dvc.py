@@ -45,6 +45,7 @@ def test_what_systems_leave_in_folders_is_no_data():
 NOT_RUN_BY_DVC = {
     "stats": {
         "pipeline/sources/archive.py", "pipeline/sources/celeba.py", "pipeline/sources/folder",
+        "pipeline/sources/portraits.py",
     }
 }  # fmt: skip
 """Code of a stage that its DVC stage never runs: `pipeline stats FOLDER` writes nothing."""
