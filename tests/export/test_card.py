@@ -14,6 +14,7 @@ from pipeline.evaluation.thresholds import as_json
 from pipeline.export.card import About, about_run, read_attributes, read_thresholds
 from pipeline.vocabulary import MOST_ATTRIBUTES
 from tests.support.attributes import CELEBA, MODEL_ORDER, REGIONS, SMALL
+from tests.support.evaluation import write_evaluation
 from tests.support.networks import SMALL_ABOUT
 
 
@@ -54,11 +55,7 @@ def test_the_card_of_another_set_says_what_is_hidden_and_what_names_mean() -> No
 
 
 def about_of(attributes: Any, folder: Path, thresholds: dict[str, Any]) -> About:
-    (folder / "thresholds.json").write_text(json.dumps(thresholds))
-    (folder / "metrics.json").write_text("{}")
-    rows = [f"{name},0.9,0.8,0.95," for name in attributes.model_order]
-    columns = "attribute,accuracy,recall,accuracy_chosen,recall_chosen"
-    (folder / "attributes.csv").write_text("\n".join([columns, *rows]) + "\n")
+    write_evaluation(folder, attributes.model_order, thresholds)
     (folder / "model.safetensors").write_bytes(b"")
     description = SimpleNamespace(licence=None, source=None, attribute_set=lambda: attributes)
     return about_run(description, folder, folder)

@@ -15,6 +15,7 @@ from pipeline.network.model import FaceAttributes
 from pipeline.network.saved import save_model
 from pipeline.shards.read import ShardReader
 from tests.support.attributes import CELEBA, MODEL_ORDER, REGIONS
+from tests.support.evaluation import write_evaluation
 from tests.support.project import write_params
 
 pytest_plugins = "tests.support.packages"
@@ -35,10 +36,8 @@ def inputs(pipeline, shards: Path, model: FaceAttributes) -> Path:
     save_model(
         model, Path("data/model"), CELEBA, {"licence": "For research.", "source": "synthetic"}
     )
-    Path("data/evaluation").mkdir()
     thresholds = {"fixed": 0.5, "chosen_for": "f1", "attributes": THRESHOLDS}
-    Path("data/evaluation/thresholds.json").write_text(json.dumps(thresholds))
-    Path("data/evaluation/metrics.json").write_text('{"accuracy": 0.9}')
+    write_evaluation(Path("data/evaluation"), MODEL_ORDER, thresholds)
     return Path("data")
 
 
@@ -85,7 +84,7 @@ def test_files_are_written_only_if_they_agree(
     assert card["regions"] == {region: list(names) for region, names in REGIONS.items()}
     chosen = [THRESHOLDS[name] for name in MODEL_ORDER]
     assert card["thresholds"] == {"fixed": 0.5, "chosen_for": "f1", "chosen": chosen}
-    assert (card["licence"], card["source"]) == ("For research.", "synthetic")
+    assert (card["licence"], card["domain"]["source"]) == ("For research.", "synthetic")
     assert card["metrics"] == {"accuracy": 0.9}
     weights = (inputs / "model/model.safetensors").read_bytes()
     assert card["version"] == f"1+{hashlib.sha256(weights).hexdigest()[:12]}"
@@ -114,7 +113,7 @@ def test_files_are_written_only_if_they_agree(
 
 def test_without_evaluation_it_says_what_to_run(pipeline, inputs: Path) -> None:
     write_params(Path("params.yaml"))
-    for name in ("thresholds.json", "metrics.json"):
+    for name in ("attributes.csv", "thresholds.json", "metrics.json"):
         (inputs / "evaluation" / name).unlink()
         code, _, err = pipeline("export")
         assert code == 1

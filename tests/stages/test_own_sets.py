@@ -39,6 +39,7 @@ NAMES = ["Eyeglasses", "Young", "Male", "Smiling", "Bald"]
 """In model order."""
 
 DRAWN = {
+    "min_recall: 0.1": "min_recall: 0.0",
     "attributes: celeba": "attributes: five.yaml",
     "attributes: null ": f"attributes: [{', '.join(NAMES)}] ",
     "unknown: 0.0 ": "unknown: 0.3 ",

@@ -1,6 +1,5 @@
 """Data that lie there from other params: no stage takes them."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 
 from pipeline.network.saved import save_model
 from tests.support.attributes import CELEBA, MODEL_ORDER
+from tests.support.evaluation import write_evaluation
 from tests.support.project import write_params
 
 pytest_plugins = "tests.support.packages"
@@ -20,12 +20,9 @@ def stages(pipeline, shards, model):
     """The command line, where raw files, shards and a network are at hand."""
     shutil.copytree(shards.parent, "data/synthetic")
     save_model(model, Path("data/model"), CELEBA, {"source": "synthetic"})
-    Path("data/evaluation").mkdir()
     halves = dict.fromkeys(MODEL_ORDER, 0.5)
-    for name in ("metrics", "thresholds"):
-        Path(f"data/evaluation/{name}.json").write_text(
-            json.dumps({"fixed": 0.5, "chosen_for": "f1", "attributes": halves})
-        )
+    thresholds = {"fixed": 0.5, "chosen_for": "f1", "attributes": halves}
+    write_evaluation(Path("data/evaluation"), MODEL_ORDER, thresholds)
     return pipeline
 
 

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline.errors import PipelineError
+from pipeline.files import cache_folder
 from pipeline.training.checkpoints import Checkpoints, Snapshot, fingerprint
 from tests.support.project import write_params
 
@@ -40,7 +41,7 @@ def test_each_setting_has_checkpoints_of_its_own():
 def test_the_stage_forgets_its_checkpoints_once_the_results_stand(pipeline, shards):
     shutil.copytree(shards.parent, "data/synthetic")
     write_params(Path("params.yaml"), **{"checkpoint: 500": "checkpoint: 1"})
-    cache = Path("../cache/face-attributes/training")
+    cache = cache_folder("training")
     tar = next(Path("data/synthetic/shards").glob("train-*.tar"))
     sound = tar.read_bytes()
     tar.write_bytes(bytes(len(sound)))
