@@ -111,9 +111,10 @@ def decode_image(data: bytes, size: int | None = 1024) -> np.ndarray:
             if large:  # of JPEG alone
                 image.draft(None, (2 * size, 2 * size) if size else _fitting(image))
             image.load()  # a TIFF is upright then, and a PNG may tell its orientation at the end
+            turned = _is_turned(image)
             whole = _reduced(image, size) if image.width * image.height > LARGE else image
-            upright = ImageOps.exif_transpose(whole) if _is_turned(image) else whole
-            return np.asarray(_to_rgb(upright))
+        del image  # a large one, before the small one is copied
+        return np.asarray(_to_rgb(ImageOps.exif_transpose(whole) if turned else whole))
     except BadImage:
         raise
     except UnidentifiedImageError as error:

@@ -24,7 +24,7 @@ from tests.support.project import ROOT, environment, write_params
 
 pytest_plugins = ("tests.support.packages",)
 
-MOST_MEMORY, LONGEST = 550, 60
+MOST_MEMORY, LONGEST = 500, 60
 """MB and seconds of a command, whatever it opens."""
 
 TORCH = 700
