@@ -27,9 +27,8 @@ def export(params: ParamsFile = PARAMS) -> None:
         model, description = load_model(MODEL)
         description.require_set(view.attributes, MODEL)
         shards, count = shard_folder(settings.data.source), settings.export.images
-        provenance = wanted_index(shards, settings).provenance
-        least = settings.export.min_recall
-        about = about_run(description, MODEL, EVALUATION, provenance, least)
+        wanted_index(shards, settings)  # or an error that says what to run
+        about = about_run(description, MODEL, EVALUATION, settings.export.min_recall)
         size, parameters = model.architecture.image_size, model.count_parameters()["total"]
         images = sample_images(shards, settings.evaluate.split, view, count, size)
         rows = convert(model, about, images, settings.export, partial)

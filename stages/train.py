@@ -19,6 +19,7 @@ def train(params: ParamsFile = PARAMS) -> None:
     from pipeline import needs
     from pipeline.dataset.view import open_view
     from pipeline.files import new_directory, sole_writer, write_csv
+    from pipeline.network.domain import domain_of
     from pipeline.network.model import architecture_of
     from pipeline.network.saved import TrainingData, save_model
     from pipeline.params import load_params
@@ -50,6 +51,7 @@ def train(params: ParamsFile = PARAMS) -> None:
         about = {
             "source": index.source,
             "licence": index.licence,
+            "domain": domain_of(index.source, index.licence, index.provenance),
             "weights": trained.origin,
             "data": TrainingData(index_sha256=index.fingerprint(), counts=index.counts),
             "recipe": settings.model_dump(include={"backbone", "heads", "augment", "train"}),

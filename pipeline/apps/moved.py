@@ -75,7 +75,7 @@ def measure_moved(
     """
     finder = Finder()
     names = predictor.attributes.model_order
-    portraits, labels, known = read_portraits(raw, split, view, names, most)
+    portraits, labels, known = raw_portraits(raw, split, view, names, most)
     seeds = np.random.SeedSequence(moves.seed).spawn(len(portraits))
     try_one = partial(_try, finder, moves, predictor.size)
     tried: list[_Tried] = []
@@ -105,7 +105,7 @@ def measure_moved(
     )
 
 
-def read_portraits(
+def raw_portraits(
     raw: Path, split: str, view: View, names: Sequence[str], most: int
 ) -> tuple[list[np.ndarray], np.ndarray, np.ndarray | None]:
     """Portraits of a split, uint8 [218, 178, 3], spread evenly over what the view keeps; labels.

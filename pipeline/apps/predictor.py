@@ -14,8 +14,9 @@ import numpy as np
 from pipeline.attributes import AttributeSet
 from pipeline.errors import PipelineError
 from pipeline.export.card import Images, Probabilities, read_thresholds
-from pipeline.export.domain import Domain, domain_of, read_domain, read_missed
+from pipeline.export.rates import read_missed
 from pipeline.files import is_junk
+from pipeline.network.domain import Domain, read_domain
 from pipeline.tables import readable
 
 
@@ -74,7 +75,7 @@ def open_predictor(path: Path) -> Predictor:
         names = description.attribute_set()
         fixed = np.full(len(names.names), 0.5)  # thresholds come with the export
         size = model.architecture.image_size
-        domain = domain_of(description.source, description.licence)
+        domain = description.trained_on()
         return Predictor(lambda images: run_model(model, images), size, names, fixed, domain)
     raise PipelineError(
         f"{path} is no network: give an .onnx file, an .mlpackage or a folder of `pipeline train`."

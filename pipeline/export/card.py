@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from pipeline.attributes import AttributeSet, set_of_model
 from pipeline.errors import PipelineError, one_line
-from pipeline.export.domain import UNKNOWN, Domain, Rates, domain_of, missed, read_rates
+from pipeline.export.rates import LARGEST_METADATA, Rates, missed, read_rates
 from pipeline.files import sha256_of
+from pipeline.network.domain import UNKNOWN, Domain
 from pipeline.reading import parse_json, read_plain
 from pipeline.vocabulary import MOST_ATTRIBUTES
 
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
 INPUT: Final = "image"
 OUTPUT: Final = "probabilities"
-
-LARGEST_METADATA: Final = 256 << 10
-"""Characters of a list in a file's metadata; the regions of the largest set have 106,000."""
 
 Images = NDArray[np.uint8]
 """[N, S, S, 3] RGB."""
@@ -159,13 +157,11 @@ def about_run(
     description: "ModelDescription",
     model: Path,
     evaluation: Path,
-    provenance: Mapping[str, Any] | None = None,
     min_recall: float = 0.0,
 ) -> About:
     """The card of the network in the folder `model`, whose model.json is the `description`.
 
     Metrics and thresholds come from the folder `evaluation`; raises PipelineError without them.
-    `provenance` is that of the shards' index.json.
     """
     attributes = description.attribute_set()
     metrics, thresholds = (
@@ -186,7 +182,7 @@ def about_run(
         version=f"1+{sha256_of(model / 'model.safetensors')[:12]}",
         licence=description.licence or "unknown",
         attributes=attributes,
-        domain=domain_of(description.source, description.licence, provenance),
+        domain=description.trained_on(),
         thresholds=chosen,
         fixed_threshold=fixed,
         chosen_for=chosen_for,

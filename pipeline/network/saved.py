@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save
 from pipeline.attributes import AttributeName, AttributeSet, RegionName, set_of_model
 from pipeline.errors import PipelineError, one_line
 from pipeline.files import new_file, write_json
+from pipeline.network.domain import Domain, domain_of
 from pipeline.network.model import Architecture, FaceAttributes
 from pipeline.reading import check_plain
 from pipeline.records import Count, Record, read_record
@@ -67,6 +68,9 @@ class ModelDescription(Record):
     licence: str | None = None
     """Of the dataset."""
 
+    domain: Domain | None = None
+    """What is to be said of its pictures; None in files of earlier versions."""
+
     weights: InitialWeights | None = None
     """None: they were random."""
 
@@ -91,6 +95,10 @@ class ModelDescription(Record):
     def attribute_set(self) -> AttributeSet:
         """The attribute set that the network was trained with."""
         return self.set or set_of_model(self.regions)
+
+    def trained_on(self) -> Domain:
+        """The pictures that the network was trained on."""
+        return self.domain or domain_of(self.source, self.licence)
 
     def require_set(self, attributes: AttributeSet, folder: Path) -> None:
         """Raise PipelineError where the network, of that folder, was trained with another set."""

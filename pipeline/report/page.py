@@ -18,8 +18,8 @@ from typing import Any, Final
 from pipeline.attributes import set_of_model
 from pipeline.errors import PipelineError, one_line
 from pipeline.evaluation.published import caveat, faces, is_published, standings, with_transfa
-from pipeline.export.domain import domain_of
 from pipeline.files import new_file, sha256_of
+from pipeline.network.domain import Domain, domain_of
 from pipeline.params import flatten, load_params
 from pipeline.reading import parse_json, read_plain
 from pipeline.report.plots import draw_calibration, draw_history, draw_published
@@ -133,6 +133,9 @@ def _content(run: Run) -> dict[str, Any]:
     radar = _json(run.evaluation / "radar.json")
     if has_field:
         radar = with_transfa(radar, tables["published"])
+    domain = domain_of(source, model.get("licence"))  # of a network of earlier versions
+    if "domain" in model:
+        domain = Domain.model_validate(model["domain"])
     return {
         **tables,
         "attributes": sorted(tables["attributes"], key=lambda row: -float(row["gain"] or 0)),
@@ -159,7 +162,7 @@ def _content(run: Run) -> dict[str, Any]:
         "split": split,
         "images": images,
         "warning": warning,
-        "beware": domain_of(source, model.get("licence")).warning(),
+        "beware": domain.warning(),
         "standings": standings(tables["published"]) if comparable else [],
         "export": flatten(_json(run.export / "metrics.json")),
         "params": run.params.read_text(encoding="utf-8"),

@@ -56,8 +56,8 @@ def read_portraits(folder: Path) -> Portraits | None:
         portrait = _text(row["portrait"])
         if portrait.startswith("/") or ".." in portrait.split("/"):
             raise PipelineError(f"{folder / TABLE} names {portrait!r}, which lies elsewhere.")
-        if row["face"] == "1":
-            of[_text(row["file"])] = portrait
+        if row["face"] == "1" and of.setdefault(_text(row["file"]), portrait) != portrait:
+            raise PipelineError(f"{folder / TABLE} names two portraits of {row['file']!r}.")
     rows = _rows(folder / LEFT_OUT, ("file", "reason"))
     return Portraits(of, {_text(row["file"]): row["reason"] for row in rows})
 

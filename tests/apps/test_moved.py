@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.apps.moved import WAYS, Moves, measure_moved, move, read_portraits
+from pipeline.apps.moved import WAYS, Moves, measure_moved, move, raw_portraits
 from pipeline.apps.predictor import open_predictor
 from pipeline.attributes import set_of_model
 from pipeline.dataset.raw import raw_files
@@ -51,15 +51,15 @@ def test_a_portrait_lies_where_it_was_moved_to() -> None:
 def test_portraits_come_with_their_own_labels(raw: Path) -> None:
     [path] = raw_files(raw)["test"]
     expected = pq.read_table(path, columns=list(MODEL_ORDER)).to_pylist()
-    portraits, labels, known = read_portraits(raw, "test", CELEBA_VIEW, MODEL_ORDER, 1000)
+    portraits, labels, known = raw_portraits(raw, "test", CELEBA_VIEW, MODEL_ORDER, 1000)
     assert len(portraits) == len(labels) == COUNTS["test"] and known is None
     assert all(image.shape == (218, 178, 3) for image in portraits)
     assert labels.tolist() == [[row[name] for name in MODEL_ORDER] for row in expected]
     view = View(CELEBA, Where("Smiling"))
-    some, smiling, _ = read_portraits(raw, "test", view, MODEL_ORDER, 1000)
+    some, smiling, _ = raw_portraits(raw, "test", view, MODEL_ORDER, 1000)
     assert len(some) == labels[:, MODEL_ORDER.index("Smiling")].sum() > 0
     assert smiling[:, MODEL_ORDER.index("Smiling")].all()
-    few, *_ = read_portraits(raw, "test", CELEBA_VIEW, MODEL_ORDER, 3)
+    few, *_ = raw_portraits(raw, "test", CELEBA_VIEW, MODEL_ORDER, 3)
     middle = portraits[round((COUNTS["test"] - 1) / 2)]
     assert len(few) == 3 and (few[0] == portraits[0]).all() and (few[1] == middle).all()
 
@@ -105,11 +105,11 @@ def test_the_command_writes_its_tables(
 def test_what_cannot_be_moved_is_refused(raw: Path, tmp_path: Path) -> None:
     view = View(CELEBA, Where("Smiling and not Smiling"))
     with pytest.raises(PipelineError, match=r"holds no images of test that data\.where keeps"):
-        read_portraits(raw, "test", view, MODEL_ORDER, 5)
+        raw_portraits(raw, "test", view, MODEL_ORDER, 5)
     rows = [("a.jpg", "train", 1), ("b.jpg", "valid", 0), ("c.jpg", "test", 1)]
     table = write_table(tmp_path / "own", rows, ("file", "split", "Smiling"))
     source = TableSource(settings(table, split="split", labels=["Smiling"]))
     write_raw(source, tmp_path / "raw")
     view = View(set_of_model({"face": ["Smiling"]}))
     with pytest.raises(PipelineError, match=r"px where 178 x 218 belong; portraits in CelebA's"):
-        read_portraits(tmp_path / "raw", "train", view, ("Smiling",), 5)
+        raw_portraits(tmp_path / "raw", "train", view, ("Smiling",), 5)

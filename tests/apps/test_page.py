@@ -14,9 +14,9 @@ from PIL import Image
 from pipeline.apps.predictor import open_predictor, present
 from pipeline.apps.site import HEADERS
 from pipeline.dataset.crops import square_crop
-from pipeline.export.domain import domain_of
 from pipeline.faces.find import Finder
 from pipeline.faces.frame import HEIGHT, WIDTH
+from pipeline.network.domain import domain_of
 from tests.support import film
 from tests.support.attributes import MODEL_ORDER, REGIONS
 from tests.support.browser import Seen, chromium, needs_chromium, visit

@@ -15,23 +15,19 @@ from pipeline.apps.answers import Answer, predict_photographs, predict_portraits
 from pipeline.apps.photos import open_photograph
 from pipeline.apps.predictor import open_predictor
 from pipeline.dataset.photos import LARGE
-from pipeline.export.domain import domain_of
 from pipeline.faces.find import Finder
 from pipeline.faces.frame import portrait
+from pipeline.network.domain import domain_of
 from tests.support import film
 from tests.support.demo_site import export_small
 from tests.support.networks import SMALL_ABOUT
 from tests.support.project import ROOT
 
 pytest_plugins = "tests.support.packages"
+pytestmark = pytest.mark.usefixtures("finder")
 
 EASY = replace(SMALL_ABOUT, thresholds=(0.0, 0.0, 0.0), domain=domain_of("folder", "Research."))
 """Of which everything always holds."""
-
-
-@pytest.fixture(autouse=True)
-def _needs_the_detector(finder: Finder) -> None:
-    pass
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from pipeline.apps import portraits
 from pipeline.apps.portraits import align_folder
 from pipeline.dataset.crops import decode_portrait
 from pipeline.errors import PipelineError
-from pipeline.faces.find import Finder
 from pipeline.sources.folder.source import FolderSource
 from pipeline.sources.portraits import Portraits, read_portraits
 from pipeline.sources.table.source import TableSource
@@ -22,10 +21,7 @@ from tests.support import film
 from tests.support.attributes import CELEBA_ORDER
 from tests.support.tables import settings
 
-
-@pytest.fixture(autouse=True)
-def _needs_the_detector(finder: Finder) -> None:
-    pass
+pytestmark = pytest.mark.usefixtures("finder")
 
 
 @pytest.fixture
@@ -191,6 +187,7 @@ def test_a_table_takes_them_in_place_of_the_photographs(photos: Path, tmp_path: 
         ("faces.csv", b"\xff\xfe", "faces.csv is damaged ("),
         ("faces.csv", b"portrait,file,face\n../../x.jpg,a.jpg,1\n", "which lies elsewhere"),
         ("faces.csv", b"portrait,file,face\n/etc/passwd,a.jpg,1\n", "which lies elsewhere"),
+        ("faces.csv", b"portrait,file,face\na,x,1\nb,x,1\n", "names two portraits of 'x'"),
     ],
 )
 def test_tables_of_others_are_read_within_bounds(

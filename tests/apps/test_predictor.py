@@ -19,9 +19,9 @@ from pipeline.apps.predictor import Predictor, by_region, open_predictor, presen
 from pipeline.dataset.codec import BadImage
 from pipeline.errors import PipelineError
 from pipeline.export.deployed import run_model
-from pipeline.export.domain import UNKNOWN
 from pipeline.export.proof import measure_agreement, require_agreement
 from pipeline.export.to_coreml import export_coreml
+from pipeline.network.domain import UNKNOWN
 from pipeline.network.model import FaceAttributes
 from pipeline.network.saved import save_model
 from tests.support import attributes

@@ -12,6 +12,7 @@ from pipeline.attributes import set_of_model
 from pipeline.errors import PipelineError
 from pipeline.evaluation.thresholds import as_json
 from pipeline.export.card import About, about_run, read_attributes, read_thresholds
+from pipeline.network.domain import UNKNOWN
 from pipeline.vocabulary import MOST_ATTRIBUTES
 from tests.support.attributes import CELEBA, MODEL_ORDER, REGIONS, SMALL
 from tests.support.evaluation import write_evaluation
@@ -57,7 +58,9 @@ def test_the_card_of_another_set_says_what_is_hidden_and_what_names_mean() -> No
 def about_of(attributes: Any, folder: Path, thresholds: dict[str, Any]) -> About:
     write_evaluation(folder, attributes.model_order, thresholds)
     (folder / "model.safetensors").write_bytes(b"")
-    description = SimpleNamespace(licence=None, source=None, attribute_set=lambda: attributes)
+    description = SimpleNamespace(
+        licence=None, attribute_set=lambda: attributes, trained_on=lambda: UNKNOWN
+    )
     return about_run(description, folder, folder)
 
 

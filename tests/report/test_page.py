@@ -16,6 +16,7 @@ from pipeline.dataset.labels import Labels
 from pipeline.dataset.statistics import attribute_rows, headline
 from pipeline.evaluation.evaluate import evaluate, write
 from pipeline.files import write_csv, write_json
+from pipeline.network.domain import domain_of
 from pipeline.params import load_params
 from pipeline.report.page import percent, shown
 from tests.support.attributes import CELEBA, CELEBA_ORDER
@@ -200,6 +201,13 @@ def test_published_results_stand_beside_ours_where_they_compare(run):
     page = PAGE.read_text()
     assert "19,962 images of test" in page and "not comparable" not in page
     assert "Beware" not in page
+    drawn = domain_of("union", "CC0", {"parts": {"a": {"source": "synthetic"}}})
+    write_json(MODEL / "model.json", model | {"source": "union", "domain": drawn.model_dump()})
+    run("report")
+    assert "Beware" in PAGE.read_text(), "of a union of drawings, whose name does not tell"
+    write_json(MODEL / "model.json", model | {"source": "folder"})
+    run("report")
+    page = PAGE.read_text()
     assert "SwinFace 2023" in page and "published-figure" in page
     assert not Outline(page).open
 

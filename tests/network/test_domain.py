@@ -1,20 +1,13 @@
 """What a network knows, and says of itself."""
 
 import json
-from pathlib import Path
 
 import pytest
 
-from pipeline.errors import PipelineError
-from pipeline.export.domain import (
-    FRAMES,
-    UNKNOWN,
-    domain_of,
-    missed,
-    read_domain,
-    read_missed,
-    read_rates,
-)
+from pipeline.network.domain import FRAMES, UNKNOWN, domain_of, read_domain
+from pipeline.network.model import Architecture, FaceAttributes
+from pipeline.network.saved import load_model, save_model
+from tests.support.attributes import CELEBA, REGIONS
 
 DRAWN = {"source": "synthetic"}
 
@@ -54,27 +47,16 @@ def test_damage_is_a_domain_that_nobody_knows(text: str) -> None:
     assert read_domain({"domain": text}) == UNKNOWN == read_domain({})
 
 
-def test_attributes_that_are_hardly_found_are_missed() -> None:
-    names = ("Bald", "Hat", "Male", "Young")
-    assert missed(names, (0.05, 0.1, None, 0.9), 0.1) == ["Bald"]
-    assert missed(names, (), 0.1) == []
-    assert read_missed({"missed": '["Hat", "Nose"]'}, names) == {"Hat"}
-    for text in ("{", "7", "null", '{"Hat": 1}', "[1, null]"):
-        assert read_missed({"missed": text}, names) == set()
-    assert read_missed({}, names) == set()
-
-
-def test_rates_are_those_at_the_thresholds_of_apps(tmp_path: Path) -> None:
-    path = tmp_path / "attributes.csv"
-    path.write_text(
-        "attribute,accuracy,recall,accuracy_chosen,recall_chosen\n"
-        "Hat,0.9,0.5,0.95,0.6\nMale,0.8,,,\nYoung,0.7,0.6,,\n"
-    )
-    assert read_rates(tmp_path, ("Young", "Hat", "Male")) == ((0.7, 0.95, 0.8), (0.6, 0.6, None))
-    for text in ("attribute\nHat\n", "", "attribute,accuracy,recall,accuracy_chosen\nHat,x,1,\n"):
-        path.write_text(text)
-        with pytest.raises(PipelineError, match=r"attributes\.csv is damaged .*; run `pipeline ev"):
-            read_rates(tmp_path, ("Hat",))
-    path.unlink()
-    with pytest.raises(PipelineError, match=r"attributes\.csv is missing; run `pipeline evaluate`"):
-        read_rates(tmp_path, ("Hat",))
+def test_a_saved_network_says_it_and_an_earlier_one_is_known_by_its_source(tmp_path) -> None:
+    """A union's parts are not in its name."""
+    model = FaceAttributes(Architecture("test_resnet", 64, width=8, depth=1), REGIONS)
+    parts = {"parts": {"a": DRAWN, "b": DRAWN}}
+    domain = domain_of("union", "CC0", parts)
+    assert domain.drawn and not domain_of("union", "CC0").drawn
+    for facts, expected in (
+        ({"source": "union", "licence": "CC0", "domain": domain}, domain),
+        ({"source": "synthetic", "licence": "CC0"}, domain_of("synthetic", "CC0")),
+        ({}, UNKNOWN),
+    ):
+        save_model(model, tmp_path, CELEBA, facts)
+        assert load_model(tmp_path)[1].trained_on() == expected

@@ -1,19 +1,12 @@
-"""What a network knows: the pictures it was trained on, and which attributes it hardly finds."""
+"""The pictures that a network was trained on: what it knows, and what it has to guess."""
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 from pydantic import Field, JsonValue, ValidationError
 
-from pipeline.errors import PipelineError, one_line
-from pipeline.reading import parse_json, read_plain
+from pipeline.reading import parse_json
 from pipeline.records import Record
-
-Rates = tuple[float | None, ...]
-"""A share of each attribute, in model order; None: not known."""
 
 CELEBA_FRAME: Final = ("synthetic", "folder", "hub")
 """Sources whose pictures are portraits in CelebA's frame."""
@@ -85,47 +78,3 @@ def read_domain(metadata: Mapping[str, str]) -> Domain:
         return Domain.model_validate(parse_json(text) if len(text) < 20_000 else None)
     except (KeyError, ValueError, ValidationError):
         return UNKNOWN
-
-
-def read_rates(evaluation: Path, names: Sequence[str]) -> tuple[Rates, Rates]:
-    """Accuracy and recall of each attribute, in the order of `names`, as apps decide.
-
-    At the thresholds chosen on valid, or the fixed one where there are none; None: not known.
-    Raises PipelineError where the tables of `pipeline evaluate` are missing or damaged.
-    """
-    path = evaluation / "attributes.csv"
-    try:
-        text = read_plain(path).decode()
-        rows = {row["attribute"]: row for row in csv.DictReader(io.StringIO(text))}
-        accuracy = tuple(_rate(rows[name], "accuracy") for name in names)
-        return accuracy, tuple(_rate(rows[name], "recall") for name in names)
-    except FileNotFoundError:
-        raise PipelineError(f"{path} is missing; run `pipeline evaluate` first.") from None
-    except (LookupError, TypeError, ValueError, OSError, csv.Error) as error:
-        raise PipelineError(
-            f"{path} is damaged ({one_line(error)}); run `pipeline evaluate`."
-        ) from error
-
-
-def _rate(row: Mapping[str, Any], metric: str) -> float | None:
-    text = row[f"{metric}_chosen"] or row[metric]
-    return float(text) if text else None
-
-
-def missed(names: Sequence[str], recall: Sequence[float | None], least: float) -> list[str]:
-    """The attributes that are found so rarely, where they hold, that apps do not show them.
-
-    Without `recall` none is known to be.
-    """
-    known = zip(names, recall, strict=True) if recall else ()
-    return [name for name, rate in known if rate is not None and rate < least]
-
-
-def read_missed(metadata: Mapping[str, str], names: Sequence[str]) -> frozenset[str]:
-    """The attributes that an exported file says it misses; none where it says nothing."""
-    try:
-        text = metadata["missed"]
-        told = parse_json(text) if len(text) <= 256 << 10 else []
-    except (KeyError, ValueError):
-        return frozenset()
-    return frozenset(told if isinstance(told, list) else ()) & frozenset(names)
