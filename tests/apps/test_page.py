@@ -1,7 +1,5 @@
 """The live demo in Chromium: a camera with a film of synthetic faces, a small network."""
 
-import base64
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from pipeline.apps.predictor import open_predictor, present
 from pipeline.apps.site import HEADERS
-from pipeline.dataset.crops import square_crop
 from pipeline.faces.find import Finder
 from pipeline.faces.frame import HEIGHT, WIDTH
 from pipeline.network.domain import domain_of
@@ -21,9 +17,12 @@ from tests.support import film
 from tests.support.attributes import MODEL_ORDER, REGIONS
 from tests.support.browser import Seen, chromium, needs_chromium, visit
 from tests.support.demo_site import (
+    CAMERA,
+    DESK,
+    PHONE,
     build,
     export_small,
-    python_says,
+    pills,
     serving,
     write_pictures,
 )
@@ -32,23 +31,6 @@ from tests.support.networks import ABOUT, SMALL_ABOUT
 pytestmark = needs_chromium
 
 RATE, HOLD = 5, 2
-TOLERANCE = 0.06
-"""In probability: what a network of random weights makes of a tenth of a pixel."""
-
-PHONE, DESK = (390, 844), (1280, 800)
-CAMERA = "--use-fake-device-for-media-stream"
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export_small(tmp_path_factory.mktemp("export"))
-
-
-@pytest.fixture(scope="module")
-def url(model: Path) -> Iterator[str]:
-    build(model, model.parent / "site")
-    with serving(model.parent / "site") as address:
-        yield address
 
 
 @pytest.fixture(scope="module")
@@ -74,19 +56,6 @@ def filmed(tmp_path_factory: pytest.TempPathFactory, frames: list[np.ndarray]) -
     film.write_film(path, frames, RATE, HOLD)
     with chromium(CAMERA, f"--use-file-for-fake-video-capture={path}") as browser:
         yield browser
-
-
-@pytest.fixture(scope="module")
-def blind() -> Iterator[Any]:
-    """A Chromium without a camera."""
-    with chromium(f"{CAMERA}=device-count=0") as browser:
-        yield browser
-
-
-def pills(seen: Seen, within: str = "#pills") -> list[str]:
-    return [
-        li.get_attribute("data-attribute") for li in seen.page.query_selector_all(f"{within} li")
-    ]
 
 
 def status(seen: Seen) -> str:
@@ -128,7 +97,7 @@ def test_the_page_follows_the_face_of_each_frame(
 
 
 def test_freeze_holds_the_picture_and_its_own_attributes(
-    filmed: Any, url: str, model: Path
+    filmed: Any, url: str, demo_model: Path
 ) -> None:
     with visit(filmed, url, *DESK, permissions=["camera"]) as seen:
         seen.until("faceAttributes.last")
@@ -138,7 +107,7 @@ def test_freeze_holds_the_picture_and_its_own_attributes(
         )
         assert status(seen).startswith("Frozen.")
         held = pills(seen)
-        assert held == present(open_predictor(model), np.array(probabilities))
+        assert held == present(open_predictor(demo_model), np.array(probabilities))
         picture = seen.page.locator("#preview").screenshot()
         count = seen.page.evaluate("faceAttributes.last.count")
         # The film would have shown three other frames.
@@ -205,8 +174,10 @@ def test_a_screen_reader_finds_its_way(filmed: Any, url: str) -> None:
         assert seen.page.evaluate("document.activeElement.tagName") == "BUTTON"
 
 
-def test_where_there_are_cores_the_model_has_threads(filmed: Any, url: str, model: Path) -> None:
-    worker = (model.parent / "site/worker.js").read_text()
+def test_where_there_are_cores_the_model_has_threads(
+    filmed: Any, url: str, demo_model: Path
+) -> None:
+    worker = (demo_model.parent / "site/worker.js").read_text()
     cores = worker.replace("navigator.hardwareConcurrency", "3")
     assert cores != worker
     reply = {"body": cores, "headers": {"Content-Type": "text/javascript", **HEADERS}}
@@ -292,40 +263,6 @@ def test_a_broken_model_is_one_sentence(
         assert seen.elsewhere == []
 
 
-def check_cards(seen: Seen, model: Path, paths: list[Path]) -> None:
-    """Each face of each picture got the place, the answer and the pills that Python gives it."""
-    seen.until(f"document.querySelectorAll('[data-faces]').length === {len(paths)}")
-    for path, answers in zip(paths, python_says(model, paths), strict=True):
-        card = f'[data-file="{path.name}"]'
-        found = json.loads(seen.page.get_attribute(card, "data-faces"))
-        assert len(found) == len(answers) > 0, path.name
-        held = []
-        for face, answer in zip(found, answers, strict=True):
-            assert answer.face is not None
-            left, top, width, _ = answer.face.box
-            corner = [at - face["size"] / 2 for at in face["centre"]]
-            assert np.abs([corner[0] - left, corner[1] - top, face["size"] - width]).max() < 1.5
-            values = np.array(face["probabilities"])
-            assert np.abs(values - answer.probabilities).max() < TOLERANCE, path.name
-            held += present(open_predictor(model), values)
-        assert pills(seen, card) == held
-
-
-def test_chosen_pictures_need_no_camera(blind: Any, url: str, model: Path, tmp_path: Path) -> None:
-    paths = write_pictures(tmp_path / "pictures")
-    with visit(blind, url, *DESK) as seen:
-        with seen.page.expect_file_chooser() as chooser:
-            seen.page.click("#choose")
-        chooser.value.set_files([*paths, tmp_path / "pictures/notes.txt"])
-        check_cards(seen, model, paths)
-        text = seen.page.inner_text('[data-file="notes.txt"] p')
-        assert text == "notes.txt: No picture that this browser can read."
-        assert seen.page.inner_text("#count") == "5"
-        seen.page.keyboard.press("Escape")
-        seen.until("document.getElementById('pictures').hidden")
-        assert (seen.elsewhere, seen.errors) == ([], [])
-
-
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [("", ["Smiling", "Hat"]), ("?all", ["Smiling", "Hat", "Bald"]), ("?all=1&x", None)],
@@ -349,43 +286,6 @@ def test_hidden_attributes_are_shown_to_those_who_ask(
         seen.until("document.querySelector('[data-faces]')")
         assert pills(seen, f'[data-file="{path.name}"]') == expected
         assert (seen.elsewhere, seen.errors) == ([], [])
-
-
-def test_a_dropped_folder_shows_its_pictures(
-    blind: Any, url: str, model: Path, tmp_path: Path
-) -> None:
-    paths = write_pictures(tmp_path / "pictures")
-    with visit(blind, url, *PHONE) as seen:
-        session = seen.page.context.new_cdp_session(seen.page)
-        data = {"items": [], "files": [str(tmp_path / "pictures")], "dragOperationsMask": 1}
-        for kind in ("dragEnter", "dragOver", "drop"):
-            event = {"type": kind, "x": 200, "y": 200, "data": data}
-            session.send("Input.dispatchDragEvent", event)
-        check_cards(seen, model, paths)
-        cards = seen.page.query_selector_all(".card")
-        names = [card.get_attribute("data-file") for card in cards]
-        assert names == [path.name for path in paths], "in order, without what is no picture"
-        assert (seen.elsewhere, seen.errors) == ([], [])
-
-
-def test_the_worker_scales_as_the_crop_does(blind: Any, url: str) -> None:
-    random = np.random.default_rng(0)
-    with visit(blind, url + "icon.svg", *PHONE) as seen:
-        for side, size in ((339, 96), (178, 64), (128, 64), (61, 96), (96, 96)):
-            pixels = random.integers(0, 256, (side, side, 3), np.uint8)
-            found = seen.page.evaluate(
-                """async ([rgb, side, size]) => {
-                  const { scale } = await import("/crop.js");
-                  const pixels = Uint8Array.from(atob(rgb), (c) => c.charCodeAt(0));
-                  return btoa(String.fromCharCode(...scale(pixels, side, size)));
-                }""",
-                [base64.b64encode(pixels).decode(), side, size],
-            )
-            wanted = square_crop(pixels, size)
-            # Half way between two bytes OpenCV rounds up, and the page to the even one.
-            scaled = np.frombuffer(base64.b64decode(found), np.uint8).reshape(wanted.shape)
-            difference = np.abs(scaled.astype(int) - wanted)
-            assert difference.max() <= 1, (side, size)
 
 
 def test_pills_do_not_flicker(blind: Any, url: str) -> None:
@@ -471,26 +371,6 @@ def test_what_would_help_is_said(url: str, tmp_path: Path, scene: np.ndarray, ad
         seen.until(f"document.getElementById('status').textContent === '{advice}'")
         assert bool(pills(seen)) == (advice == "Come closer.")
         assert seen.errors == []
-
-
-def test_each_face_of_a_picture_has_a_box_and_pills(blind: Any, url: str, tmp_path: Path) -> None:
-    Image.fromarray(film.group(film.FACES[:3])).save(tmp_path / "group.png")
-    Image.fromarray(np.full((90, 90, 3), 70, np.uint8)).save(tmp_path / "grey.png")
-    with visit(blind, url, *DESK) as seen:
-        with seen.page.expect_file_chooser() as chooser:
-            seen.page.click("#choose")
-        chooser.value.set_files([tmp_path / "group.png", tmp_path / "grey.png"])
-        seen.until("document.querySelectorAll('[data-faces]').length === 2")
-        group = seen.page.locator('[data-file="group.png"]')
-        assert group.locator(".box").all_inner_texts() == ["1", "2", "3"]
-        assert group.locator("ul.pills").count() == 3
-        picture = group.locator("img").bounding_box()
-        for box in group.locator(".box").all():
-            inside = box.bounding_box()
-            assert picture["x"] <= inside["x"] and picture["y"] <= inside["y"]
-            assert inside["x"] + inside["width"] <= picture["x"] + picture["width"]
-        assert seen.page.inner_text('[data-file="grey.png"] p') == "No face in this picture."
-        assert (seen.elsewhere, seen.errors) == ([], [])
 
 
 def test_a_model_of_drawings_says_so(blind: Any, tmp_path: Path) -> None:

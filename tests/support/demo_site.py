@@ -21,7 +21,14 @@ from pipeline.export.to_onnx import export_onnx
 from pipeline.faces.find import Finder
 from pipeline.files import write_json
 from tests.support import film
+from tests.support.browser import Seen
 from tests.support.networks import ABOUT, SMALL, lively
+
+PHONE, DESK = (390, 844), (1280, 800)
+CAMERA = "--use-fake-device-for-media-stream"
+
+TOLERANCE = 0.06
+"""In probability: what a network of random weights makes of a tenth of a pixel."""
 
 
 def export_small(folder: Path, about: About = ABOUT) -> Path:
@@ -85,3 +92,10 @@ def python_says(model: Path, paths: Sequence[Path]) -> list[list[Answer]]:
 def probabilities(answers: Sequence[Sequence[Answer]]) -> np.ndarray:
     """Of the largest face of each picture, float32 [N, A]."""
     return np.stack([found[0].probabilities for found in answers])
+
+
+def pills(seen: Seen, within: str = "#pills") -> list[str]:
+    """The attributes that are shown as pills."""
+    return [
+        li.get_attribute("data-attribute") for li in seen.page.query_selector_all(f"{within} li")
+    ]

@@ -1,0 +1,29 @@
+"""The live demo of a small network, and a browser to see it in."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.browser import chromium
+from tests.support.demo_site import CAMERA, build, export_small, serving
+
+
+@pytest.fixture(scope="module")
+def demo_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export_small(tmp_path_factory.mktemp("export"))
+
+
+@pytest.fixture(scope="module")
+def url(demo_model: Path) -> Iterator[str]:
+    build(demo_model, demo_model.parent / "site")
+    with serving(demo_model.parent / "site") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def blind() -> Iterator[Any]:
+    """A Chromium without a camera."""
+    with chromium(f"{CAMERA}=device-count=0") as browser:
+        yield browser
