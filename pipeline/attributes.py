@@ -5,6 +5,7 @@ shards have it. *Model order* goes region by region, a head each; logits, predic
 files have it. Labels cross from one to the other where they are read: columns are taken by name.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +33,8 @@ RESERVED: Final = frozenset((
 ))  # fmt: skip
 """Names that no attribute can have: other columns of our tables, and words of `data.where`."""
 
-AttributeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,64}$")]
+_NAME: Final = r"^[A-Za-z0-9_]{1,64}$"
+AttributeName = Annotated[str, StringConstraints(pattern=_NAME)]
 RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 Sentence = Annotated[str, StringConstraints(min_length=1, max_length=400)]
 
@@ -105,6 +107,12 @@ class AttributeSet(BaseModel):
                 f"{where} names {odd[0]}, which is no attribute of the set {self.name}; it has"
                 f" {', '.join(self.names[:5])}{', ...' if self.names[5:] else ''}."
             )
+
+
+def is_attribute_name(text: str) -> bool:
+    """Whether an attribute can be called so."""
+    spelt = re.fullmatch(_NAME, text) is not None
+    return spelt and text.lower() not in RESERVED and not text.isdigit()
 
 
 def check_names(names: Iterable[str]) -> None:

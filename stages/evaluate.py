@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stages.layout import EVALUATION, MODEL, PARAMS, ParamsFile, shard_folder
+from stages.layout import EVALUATION, MODEL, PARAMS, ParamsFile, corrections_file, shard_folder
 
 
 def evaluate(
@@ -44,7 +44,9 @@ def evaluate(
             found = predictions.read(from_predictions)
         else:
             shards = shard_folder(settings.data.source)
-            found = predict_splits(settings, open_view(settings), MODEL, shards)
+            found = predict_splits(
+                settings, open_view(settings, corrections_file(settings.data.source)), MODEL, shards
+            )
         file = partial / "predictions.parquet"
         predictions.write(file, found)
         # Judged as they stand in the file: so it gives the same bytes whenever it is read again.

@@ -25,3 +25,8 @@ def raw_folder(source: str) -> Path:
 def shard_folder(source: str) -> Path:
     """Shards of a source."""
     return Path("data") / source / "shards"
+
+
+def corrections_file(source: str) -> Path:
+    """What is to be read in place of what a source says; in git."""
+    return Path("corrections") / f"{source}.csv"

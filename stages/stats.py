@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stages.layout import PARAMS, STATS, ParamsFile, raw_folder
+from stages.layout import PARAMS, STATS, ParamsFile, corrections_file, raw_folder
 
 
 def stats(
@@ -59,7 +59,8 @@ def stats(
 
     needs.require(needs.PICTURES, "`pipeline stats`")
     settings = load_params(params)
-    raw, view = raw_folder(settings.data.source), open_view(settings)
+    source = settings.data.source
+    raw, view = raw_folder(source), open_view(settings, corrections_file(source))
     require_source(raw, settings)
     labels, left_out = read_labels(raw, view)
     numbers, rows = headline(labels), attribute_rows(labels, view.attributes)

@@ -3,7 +3,7 @@
 import sys
 from contextlib import nullcontext
 
-from stages.layout import MODEL, PARAMS, ParamsFile, shard_folder
+from stages.layout import MODEL, PARAMS, ParamsFile, corrections_file, shard_folder
 
 
 def train(params: ParamsFile = PARAMS) -> None:
@@ -29,7 +29,8 @@ def train(params: ParamsFile = PARAMS) -> None:
     from pipeline.training.processes import is_first
 
     settings = load_params(params)
-    shards, view = shard_folder(settings.data.source), open_view(settings)
+    source = settings.data.source
+    shards, view = shard_folder(source), open_view(settings, corrections_file(source))
     index = wanted_index(shards, settings)
     view.require(index.attributes, shards)
     if missing := needs.lacking(needs.EXPORT):  # known better now than after the training

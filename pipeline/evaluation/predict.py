@@ -22,7 +22,8 @@ def predict_splits(settings: Params, view: View, model_folder: Path, shards: Pat
     from pipeline.network.device import choose_device
     from pipeline.network.inference import predict_logits
     from pipeline.network.saved import load_model
-    from pipeline.shards.read import ShardReader, split_labels
+    from pipeline.shards.looked_at import split_labels
+    from pipeline.shards.read import ShardReader
     from pipeline.shards.wanted import wanted_index
 
     model, description = load_model(model_folder)

@@ -22,9 +22,8 @@ from pipeline.dataset.labels import Labels
 from pipeline.dataset.view import View
 from pipeline.engines import available_cpus
 from pipeline.errors import PipelineError
-from pipeline.shards.cache import open_rows
 from pipeline.shards.files import ShardFiles
-from pipeline.shards.rows import Rows
+from pipeline.shards.looked_at import labels_of, look
 
 BATCHES_AHEAD = 3
 """Batches being decoded while the newest one is used."""
@@ -60,17 +59,17 @@ class ShardReader:
     def __init__(
         self, folder: Path, split: str, view: View | None = None, threads: int | None = None
     ) -> None:
-        index, rows = open_rows(folder, split, view.attributes.names if view else ())
-        self.size = index.size
+        seen = look(folder, split, view)
+        self.size = seen.index.size
         """Side of the crops, px."""
         self.folder, self.split = folder, split
         self.threads = threads or available_cpus()
-        self._rows = rows
-        self._chosen, self._columns, self.names = _looked_at(folder, split, rows, view)
-        """Rows that count (None: all), and places and names of the labels."""
+        self._rows, self._chosen = seen.rows, seen.chosen
+        self._columns, self.names = seen.columns, seen.names
         if not len(self):
-            raise PipelineError(f"{folder} holds no samples of {split} that data.where keeps.")
-        self._files = ShardFiles(folder, index.shards.get(split, []))
+            kept = "data.where keeps" if view and view.where else "the corrections keep"
+            raise PipelineError(f"{folder} holds no samples of {split} that {kept}.")
+        self._files = ShardFiles(folder, seen.shards)
 
     def __len__(self) -> int:
         return len(self._rows) if self._chosen is None else len(self._chosen)
@@ -87,7 +86,7 @@ class ShardReader:
 
     def labels(self) -> Labels:
         """The labels of all samples."""
-        return _labels(self._rows, self._chosen, self._columns, self.names)
+        return labels_of(self._rows, self._chosen, self._columns, self.names)
 
     def known_labels(self, rows: np.ndarray) -> int:
         """How many labels of these samples are known."""
@@ -153,39 +152,6 @@ class ShardReader:
                     f"{path}: the image of {self._rows.keys[place]} {error};"
                     " copy the shard again or make it anew."
                 ) from error
-
-
-def split_labels(folder: Path, split: str, view: View) -> Labels:
-    """The labels of a split as the view has them, in model order; opens no shard of ours.
-
-    Raises PipelineError where the folder is no shard folder, or lacks a label of the view.
-    """
-    _, rows = open_rows(folder, split, view.attributes.names)
-    return _labels(rows, *_looked_at(folder, split, rows, view))
-
-
-def _labels(
-    rows: Rows, chosen: np.ndarray | None, columns: Sequence[int], names: tuple[str, ...]
-) -> Labels:
-    """The labels of some rows (None: all), each with who is shown and its origin."""
-    where = slice(None) if chosen is None else chosen
-    origin = None
-    if rows.origin is not None:
-        parts = np.array(rows.origin.dictionary.to_pylist(), str)
-        origin = parts[rows.origin.indices.to_numpy()[where]]
-    return Labels(names, *rows.unpack(where, columns), rows.celeb_id[where], origin)
-
-
-def _looked_at(
-    folder: Path, split: str, rows: Rows, view: View | None
-) -> tuple[np.ndarray | None, Sequence[int], tuple[str, ...]]:
-    """The rows that count (None: all), and the places and names of the labels."""
-    if view is None:
-        return None, range(len(rows.labels)), rows.labels
-    view.require(rows.labels, folder)
-    names = view.attributes.model_order
-    chosen = view.rows(split, len(rows), rows.column)
-    return chosen, [rows.labels.index(name) for name in names], names
 
 
 def _finish(begun: tuple[Batch, list[Future[None]]]) -> Batch:

@@ -7,9 +7,9 @@ memory: all processes share its pages, and keys are read when asked for.
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,7 @@ from filelock import FileLock
 from pipeline.dataset.arrow import bool_column, number_column, numbers, numbers_or, text_column
 from pipeline.dataset.codec import largest_crop
 from pipeline.dataset.labels import label_matrix
+from pipeline.dataset.view import Patch
 from pipeline.errors import PipelineError
 from pipeline.files import cache_folder, new_file
 from pipeline.shards.tar import Shard
@@ -89,6 +90,32 @@ class Rows:
         mask[list(columns)] = True
         return int(np.bitwise_count(self.known[rows] & np.packbits(mask)).sum(dtype=np.int64))
 
+    def patched(self, patch: Patch) -> "Rows":
+        """These with the labels of a patch; the bits of labels are a copy, in memory."""
+        if not len(patch.rows):
+            return self
+        values, known = self.values.copy(), self.known
+        known = np.full_like(values, 255) if known is None else known.copy()
+        bits = (128 >> patch.columns % 8).astype(np.uint8)
+        places = patch.rows, patch.columns // 8
+        for matrix, holds in ((values, patch.values), (known, patch.known)):
+            np.bitwise_and.at(matrix, places, ~bits)
+            np.bitwise_or.at(matrix, places, bits * holds)
+        padding = np.packbits(np.ones(len(self.labels), bool))
+        return replace(
+            self, values=values, known=None if (known & padding == padding).all() else known
+        )
+
+    def take(self, rows: np.ndarray) -> "Rows":
+        """Some of these, in memory."""
+
+        def taken(column: Any) -> Any:
+            if column is None or isinstance(column, tuple):
+                return column
+            return column[rows] if isinstance(column, np.ndarray) else column.take(pa.array(rows))
+
+        return Rows(**{field.name: taken(getattr(self, field.name)) for field in fields(self)})
+
     def column(self, name: str) -> pa.Array:
         """A label or another column, for `data.where`. Raises KeyError where there is none."""
         if name in self.labels:
@@ -104,6 +131,30 @@ class Rows:
         if name == "origin" and self.origin is not None:
             return self.origin.cast(pa.string())
         raise KeyError(name)
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """Rows one after the other, in memory; all of one source."""
+    if len(parts) == 1:
+        return parts[0]
+    if any(part.known is not None for part in parts):
+        parts = [
+            part if part.known is not None
+            else replace(part, known=np.full_like(part.values, 255))
+            for part in parts
+        ]  # fmt: skip
+
+    def column(name: str) -> Any:
+        columns = [getattr(part, name) for part in parts]
+        if name == "labels" or any(column is None for column in columns):
+            return columns[0] if name == "labels" else None
+        if isinstance(columns[0], np.ndarray):
+            return np.concatenate(columns)
+        if name == "origin":
+            return pa.concat_arrays([c.cast(pa.string()) for c in columns]).dictionary_encode()
+        return pa.concat_arrays(columns)
+
+    return Rows(**{field.name: column(field.name) for field in fields(Rows)})
 
 
 def write_rows(

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.dataset.view import View
-from pipeline.shards.read import split_labels
+from pipeline.shards.looked_at import split_labels
 from pipeline.vocabulary import SPLITS
 
 

@@ -95,6 +95,7 @@ def train(
             index_of(shards, view.attributes.names).model_dump(),
             list(view.attributes.regions.items()),  # in their order, which is the optimiser's
             view.where.text if view.where else None,
+            view.corrections.fingerprint() if view.corrections else None,
             torch.get_num_threads() if fabric.device.type == "cpu" else None,
         )
         checkpoints = Checkpoints(scratch_folder(run))
