@@ -15,6 +15,7 @@ MODEL = Path("data/model")
 EVALUATION = Path("data/evaluation")
 EXPORT = Path("data/export")
 PHOTOGRAPHS = Path("data/photographs")
+SUSPECTS = Path("data/suspects")
 
 
 def raw_folder(source: str) -> Path:

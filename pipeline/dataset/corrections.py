@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from filelock import FileLock
+
 from pipeline.attributes import is_attribute_name
 from pipeline.dataset.keys import is_key
 from pipeline.errors import PipelineError, one_line
-from pipeline.files import new_file
+from pipeline.files import cache_folder, new_file
 from pipeline.reading import read_plain
 from pipeline.tables import cell
 from pipeline.vocabulary import SPLITS
@@ -151,6 +153,26 @@ def write_corrections(corrections: Corrections) -> None:
         writer.writerow(COLUMNS)
         for row in sorted(corrections.rows):
             writer.writerow([cell(text) for text in row])
+
+
+def change_corrections(
+    path: Path,
+    newer: Iterable[Correction] = (),
+    gone: Iterable[tuple[str, str]] = (),
+) -> Corrections:
+    """Put rows into the file at `path`, take those about other labels out, and write it at once.
+
+    Whoever else writes it at the same time, a second window or command, is waited for, so nothing is
+    lost. Returns all rows as they stand then. Raises as `read_corrections` does.
+    """
+    place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()
+    with FileLock(cache_folder("locks") / f"{place}.lock"):
+        old = read_corrections(path)
+        new = old.without(gone).merged(newer)
+        if new != old or not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_corrections(new)
+    return new
 
 
 def _check_header(fields: Sequence[str], path: Path) -> None:

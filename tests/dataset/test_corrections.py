@@ -82,7 +82,9 @@ def test_who_looked_and_what_is_sound_changes_no_fingerprint(tmp_path):
 
 
 def test_merging_takes_the_newer_row_about_a_label(tmp_path):
-    old = Corrections(tmp_path, (Correction("a", "Hat", "0", "1"), Correction("b", "Hat", "0", "1")))
+    old = Corrections(
+        tmp_path, (Correction("a", "Hat", "0", "1"), Correction("b", "Hat", "0", "1"))
+    )
     new = old.merged([Correction("b", "Hat", "0", ""), Correction("a", "Bald", "1", "0")])
     assert [(r.key, r.attribute, r.now) for r in new.rows] == [
         ("a", "Bald", "0"), ("a", "Hat", "1"), ("b", "Hat", "")

@@ -19,8 +19,8 @@ from pipeline.dataset.raw_labels import read_labels
 from pipeline.dataset.view import View
 from pipeline.dataset.where import Where
 from pipeline.errors import PipelineError
-from pipeline.shards.order import cut, epoch_order
 from pipeline.shards.looked_at import split_labels
+from pipeline.shards.order import cut, epoch_order
 from pipeline.shards.read import ShardReader
 from tests.support.attributes import CELEBA, CELEBA_ORDER, CELEBA_VIEW, SMALL
 from tests.support.project import ROOT

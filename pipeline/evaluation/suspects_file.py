@@ -1,0 +1,107 @@
+"""`suspects.parquet`: every label that is known, the likeliest to be wrong first.
+
+One row a label: its sample's split and key, the attribute, the label as the data have it, the
+network's probability that the attribute holds, and `suspicion` in [-2, 2]: how much further the
+network is to the other side than it is wont to be of such labels (`pipeline.evaluation.suspects`).
+The metadata of the file say how each split was judged.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.dataset.parquet import read_tables
+from pipeline.errors import PipelineError, one_line
+from pipeline.files import new_file
+
+SCHEMA: Final = pa.schema(
+    {
+        "split": pa.string(),
+        "key": pa.string(),
+        "attribute": pa.string(),
+        "label": pa.bool_(),
+        "probability": pa.float32(),
+        "suspicion": pa.float32(),
+    }
+)
+
+MOST_ROWS: Final = 600_000_000
+"""Labels; CelebA has 8.1 million."""
+
+ROWS_PER_GROUP: Final = 500_000
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A label and how suspicious it is."""
+
+    split: str
+    key: str
+    attribute: str
+    label: bool
+    probability: float
+    suspicion: float
+
+
+def write_suspects(path: Path, table: pa.Table, methods: dict[str, str]) -> None:
+    """Write rows under SCHEMA; `methods`: how each split was judged, as the metadata keep it."""
+    table = table.replace_schema_metadata({f"method.{s}": told for s, told in methods.items()})
+    with new_file(path) as partial:
+        pq.write_table(
+            table, partial, ROWS_PER_GROUP, compression="zstd",
+            use_dictionary=["split", "key", "attribute"],
+        )  # fmt: skip
+
+
+def read_top(path: Path, count: int, splits: Sequence[str] = ()) -> list[Suspect]:
+    """The `count` most suspicious labels, of some splits alone where they are named.
+
+    Raises PipelineError where the file is missing or another.
+    """
+    found: list[Suspect] = []
+    for table in _tables(path):
+        if splits:
+            import pyarrow.compute as pc
+
+            table = table.filter(pc.is_in(table["split"], pa.array(list(splits))))
+        found += [Suspect(**row) for row in table.slice(0, count - len(found)).to_pylist()]
+        if len(found) >= count:
+            break
+    return found
+
+
+def read_suspicion(path: Path, split: str, keys: pa.Array, names: Sequence[str]) -> np.ndarray:
+    """The suspicion of the labels `names` of some samples of a split, float32 [N, A].
+
+    NaN where the file says nothing of a label. Raises as `read_top` does.
+    """
+    import pyarrow.compute as pc
+
+    matrix = np.full((len(keys), len(names)), np.nan, np.float32)
+    order = pa.array(list(names), pa.string())
+    keys = keys.cast(pa.string())
+    for table in _tables(path):
+        table = table.filter(pc.field("split") == split)
+        columns = pc.index_in(table["attribute"], order)
+        rows = pc.index_in(table["key"], keys)
+        both = pc.and_(columns.is_valid(), rows.is_valid()).to_numpy()
+        columns, rows = columns.fill_null(0).to_numpy(), rows.fill_null(0).to_numpy()
+        matrix[rows[both], columns[both]] = table["suspicion"].to_numpy()[both]
+    return matrix
+
+
+def _tables(path: Path) -> Iterator[pa.Table]:
+    try:
+        yield from read_tables(path, SCHEMA, most_rows=MOST_ROWS)
+    except FileNotFoundError:
+        raise PipelineError(f"{path} does not exist; run `pipeline suspects` first.") from None
+    except (OSError, pa.ArrowException, ValueError) as error:
+        reason = one_line(error).rstrip(".")
+        raise PipelineError(
+            f"{path} cannot be read ({reason}); run `pipeline suspects` again."
+        ) from error
