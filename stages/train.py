@@ -10,8 +10,9 @@ def train(params: ParamsFile = PARAMS) -> None:
     """Train the network on the shards. Reads data/SOURCE/shards, writes data/model.
 
     Writes model.safetensors (weights), model.json (all that is needed to rebuild and feed the
-    network), history.csv (losses of each epoch) and speed.csv (images a second). A run that was
-    killed goes on from its last checkpoint; under torchrun it uses all processes.
+    network), history.csv (losses of each epoch), speed.csv (images a second) and
+    train_logits.parquet (what it said of each image while it learned). A run that was killed goes
+    on from its last checkpoint; under torchrun it uses all processes.
     """
     import timm
     import torch
@@ -19,6 +20,7 @@ def train(params: ParamsFile = PARAMS) -> None:
     from pipeline import needs
     from pipeline.dataset.view import open_view
     from pipeline.files import new_directory, sole_writer, write_csv
+    from pipeline.network import train_logits
     from pipeline.network.domain import domain_of
     from pipeline.network.model import architecture_of
     from pipeline.network.saved import TrainingData, save_model
@@ -62,6 +64,9 @@ def train(params: ParamsFile = PARAMS) -> None:
             save_model(trained.model, partial, view.attributes, about)
             write_csv(partial / "history.csv", trained.history)
             write_csv(partial / "speed.csv", trained.speed)
+            logits = {"newest": trained.seen.newest(), "averaged": trained.seen.averaged()}
+            names = view.attributes.model_order
+            train_logits.write_logits(partial / train_logits.FILE, trained.keys, names, logits)
         trained.checkpoints.remove()
     kept, counts = trained.history[-1], trained.model.count_parameters()
     if settings.train.keep == "best":

@@ -162,8 +162,8 @@ def change_corrections(
 ) -> Corrections:
     """Put rows into the file at `path`, take those about other labels out, and write it at once.
 
-    Whoever else writes it at the same time, a second window or command, is waited for, so nothing is
-    lost. Returns all rows as they stand then. Raises as `read_corrections` does.
+    Whoever else writes it at the same time, a second window or command, is waited for, so nothing
+    is lost. Returns all rows as they stand then. Raises as `read_corrections` does.
     """
     place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()
     with FileLock(cache_folder("locks") / f"{place}.lock"):

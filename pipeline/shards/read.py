@@ -84,6 +84,10 @@ class ShardReader:
         """Close the shard files."""
         self._files.close()
 
+    def keep(self, rows: np.ndarray) -> None:
+        """Take some of the samples alone, int64 [...]; they are counted anew."""
+        self._chosen = self._places(rows)
+
     def labels(self) -> Labels:
         """The labels of all samples."""
         return labels_of(self._rows, self._chosen, self._columns, self.names)

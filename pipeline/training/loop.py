@@ -6,6 +6,7 @@ to it: on a CPU the same settings give the same weights, bit for bit, whether th
 interrupted or not. Sums are cut among the threads of torch, so their number is a setting too.
 """
 
+import hashlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -29,6 +30,7 @@ from pipeline.training.augment import draw
 from pipeline.training.checkpoints import Checkpoints, fingerprint, scratch_folder
 from pipeline.training.keeper import Keeper
 from pipeline.training.losses import OnStep
+from pipeline.training.seen import SeenLogits
 from pipeline.training.state import Epoch, TrainingState, learning_rate
 from pipeline.training.stopping import StopSignal
 from pipeline.training.timing import Speed, TimedBatches
@@ -56,6 +58,12 @@ class Trained(NamedTuple):
     checkpoints: Checkpoints
     """To be removed once the results are written."""
 
+    keys: list[str]
+    """Of the N training images."""
+
+    seen: SeenLogits
+    """What the network said of them while it learned."""
+
 
 def train(
     architecture: Architecture,
@@ -65,16 +73,18 @@ def train(
     augmentation: Augment,
     weights: str | None = None,
     on_step: OnStep | None = None,
+    rows: np.ndarray | None = None,
 ) -> Trained | None:
     """Train a network on the split `train`, or go on where a killed run stopped.
 
     The `view` says what it is to name, and which images count; `weights` are what the backbone
     starts from (`pipeline.network.pretrained`). `on_step(step, loss)` is called once for each step,
-    some steps later. Returns None on all processes of a run but the first. Raises PipelineError
+    some steps later. Where `rows` of the split are given (int64), they alone are trained on, by
+    this process alone. Returns None on all processes of a run but the first. Raises PipelineError
     where the loss is no longer finite, a sample is damaged, no label is known, or the run is told
     to stop (SIGTERM, Ctrl-C).
     """
-    fabric = processes.start(settings)
+    fabric = processes.start(settings, alone=rows is not None)
     with (
         ShardReader(shards, SPLITS[0], view) as samples,
         ShardReader(shards, SPLITS[1], view) as valid,
@@ -83,6 +93,8 @@ def train(
     ):
         if not valid.known_labels(np.arange(len(valid))):
             raise PipelineError(f"{shards} has no known label of valid: nothing can be judged.")
+        if rows is not None:
+            samples.keep(rows)
         torch.manual_seed(settings.seed)
         model = FaceAttributes(architecture, view.attributes.regions)
         origin = initialise(model, weights)
@@ -96,15 +108,18 @@ def train(
             list(view.attributes.regions.items()),  # in their order, which is the optimiser's
             view.where.text if view.where else None,
             view.corrections.fingerprint() if view.corrections else None,
+            None if rows is None else hashlib.sha256(rows.tobytes()).hexdigest(),
             torch.get_num_threads() if fabric.device.type == "cpu" else None,
         )
         checkpoints = Checkpoints(scratch_folder(run))
         with Keeper(fabric, checkpoints, stop, settings.checkpoint) as keeper:
             keeper.restore(state)
             _train_epochs(fabric, state, samples, valid, augmentation, keeper)
+        keys = samples.read_keys()
     if not fabric.is_global_zero:
         return None
-    return Trained(state.result(), origin, state.history, state.speed, checkpoints)
+    result = state.result()
+    return Trained(result, origin, state.history, state.speed, checkpoints, keys, state.seen)
 
 
 def _train_epochs(

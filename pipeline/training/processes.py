@@ -29,10 +29,15 @@ TIMEOUT = timedelta(minutes=5)
 """A process that hears nothing from the others for this long gives up."""
 
 
-def start(settings: Train) -> Fabric:
-    """Join the processes of this run: those of `torchrun`, or else one for each GPU."""
+def start(settings: Train, alone: bool = False) -> Fabric:
+    """Join the processes of this run: those of `torchrun`, or else one for each GPU.
+
+    `alone`: this one makes the run, on one device.
+    """
     device = choose_device(settings.device)
-    if os.environ.get("LOCAL_WORLD_SIZE"):
+    if alone:
+        local, nodes = 1, 1
+    elif os.environ.get("LOCAL_WORLD_SIZE"):
         local = int(os.environ["LOCAL_WORLD_SIZE"])
         nodes = int(os.environ["WORLD_SIZE"]) // local
     else:

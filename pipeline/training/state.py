@@ -24,6 +24,7 @@ from pipeline.training import processes
 from pipeline.training.augment import Draw, augment, transform
 from pipeline.training.checkpoints import Snapshot
 from pipeline.training.losses import Losses, OnStep
+from pipeline.training.seen import SeenLogits
 from pipeline.training.timing import Speed
 
 
@@ -93,6 +94,7 @@ class TrainingState:
             raise PipelineError(
                 f"{samples.folder} has no known label of {samples.split}: nothing can be learned."
             )
+        self.seen = SeenLogits(len(samples), len(samples.names), fabric.device)
         self.step = 0
         """Steps made so far."""
         self.losses = Losses(samples.key, on_step)
@@ -146,6 +148,7 @@ class TrainingState:
                 loss = self._loss(logits, truth, known) / max(labels, 1)
                 # DDP takes the mean over processes, but their losses are to be summed.
                 self.fabric.backward(loss * self.fabric.world_size)
+            self.seen.note(batch.rows[chosen], logits)
             right = (logits.detach() >= 0) == (truth > 0)
             right = (right if known is None else right & known).sum() / max(labels, 1)
             measured += torch.stack([loss.detach(), right])
@@ -185,6 +188,7 @@ class TrainingState:
     def end_epoch(self, valid: ShardReader) -> None:
         """Judge the network on valid and write the epoch's row of history."""
         self.losses.fetch(self.epoch)
+        self.seen.end_epoch()
         fabric = self.fabric
         if self.average:  # drops the attention biases that it cached when it was last judged
             self.average.module.train()
@@ -233,6 +237,7 @@ class TrainingState:
             averages = self.average.module.state_dict()
             tensors |= {f"average.{name}": t for name, t in averages.items()}
         tensors |= {f"best.{name}": t for name, t in self._best.items()}
+        tensors |= {f"seen.{name}": t for name, t in self.seen.dump().items()}
         for i, values in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{i}.{name}": t for name, t in values.items()}
         facts = {
@@ -256,6 +261,7 @@ class TrainingState:
         if self.average:
             self.average.module.load_state_dict(under("average."))
         self._best = under("best.")
+        self.seen.restore(under("seen."), self.fabric.is_global_zero)
         moments: dict[int, dict[str, torch.Tensor]] = {}
         for key, tensor in under("optimizer.").items():
             i, name = key.split(".")
