@@ -35,7 +35,7 @@ class SeenLogits:
 
     def end_epoch(self) -> None:
         """Every image was seen once since the last call, by one of the processes of the run."""
-        self._newest = processes.total(self._epoch).cpu()
+        self._newest.copy_(processes.total(self._epoch))
         self._sum += self._newest
         self._epochs += 1
         self._epoch.zero_()
