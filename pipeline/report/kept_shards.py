@@ -72,7 +72,7 @@ def kept_shards(folder: Path, shards: str, md5: str, commit: str, name: str) -> 
     `index` of what it gives is there while the block lasts. `name` is the revision's, for
     messages. Raises PipelineError where neither cache nor remote has the index.
     """
-    own = cache_folder("versions") / md5
+    own, files = cache_folder("versions") / md5, {}
     for cache in _caches(folder):
         files = _listed(cache, md5)
         tars = {relative: place for relative, (place, _) in files.items()}
@@ -84,8 +84,9 @@ def kept_shards(folder: Path, shards: str, md5: str, commit: str, name: str) -> 
                 yield Kept(Path(temporary), tars)
             return
     if not all((own / part).is_file() for part in INDEX):
-        _fetch(folder, shards, commit, name, own)
-    yield Kept(own, tars)
+        told = {relative: digits for relative, (_, digits) in files.items()}
+        _fetch(folder, shards, commit, name, own, told)
+    yield Kept(own, {relative: place for relative, (place, _) in files.items()})
 
 
 def _caches(folder: Path) -> Iterator[Path]:
@@ -128,21 +129,35 @@ def _is_sound(place: Path, md5: str) -> bool:
         return False
 
 
-def _fetch(folder: Path, shards: str, commit: str, name: str, place: Path) -> None:
-    """Let DVC bring the index of a commit into the folder `place`."""
-    print(f"{name}: DVC's cache lacks the index; asking the remote for it", file=sys.stderr)
+def _fetch(
+    folder: Path, shards: str, commit: str, name: str, place: Path, told: Mapping[str, str]
+) -> None:
+    """Let DVC bring the index of a commit into the folder `place`; `told`: hashes, if known."""
+    lacking = f"The index of {shards} at {name} is not whole in DVC's cache"
+    remote = _dvc(folder, "config", "core.remote").stdout.strip()  # of now, not of the commit
+    if not remote:
+        raise PipelineError(
+            f"{lacking}, and the project names no default remote to ask; name the one that it was"
+            " pushed to (`dvc remote add -d NAME URL`), or another revision."
+        )
+    print(f"{name}: DVC's cache lacks the index; asking the remote {remote}", file=sys.stderr)
     with new_directory(place) as partial:
         for part in INDEX:
             done = _dvc(
-                folder, "get", ".", f"{shards}/{part}", "--rev", commit, "-o", str(partial / part)
-            )
+                folder, "get", ".", f"{shards}/{part}", "--rev", commit, "--remote", remote,
+                "--out", str(partial / part),
+            )  # fmt: skip
             if done.returncode or not (partial / part).is_file():
                 said = [line for line in done.stderr.splitlines() if "ERROR" in line]
-                reason = one_line(ValueError((said or [done.stderr])[-1].removeprefix("ERROR: ")))
+                reason = (said or [done.stderr])[-1].partition("ERROR: ")[2]
                 raise PipelineError(
-                    f"The index of {shards} at {name} is neither whole in DVC's cache nor in a"
-                    f" remote (DVC says: {reason}); run `dvc push` where it was made, and name that"
-                    " remote here (`dvc remote add -d NAME URL`)."
+                    f"{lacking}, and the remote {remote} does not give it (DVC says:"
+                    f" {one_line(ValueError(reason))}); run `dvc push` where it was made."
+                )
+            if part in told and not _is_sound(partial / part, told[part]):
+                raise PipelineError(
+                    f"{lacking}: it keeps {part} as {told[part]}, which is damaged; delete that"
+                    " file of the cache, and run again."
                 )
 
 

@@ -83,7 +83,7 @@ def mcnemar(up: int, down: int) -> float | None:
     if flips > EXACT_UP_TO:
         return math.erfc(abs(up - down) / math.sqrt(2 * flips))
     ways = sum(math.comb(flips, k) for k in range(fewer + 1))
-    return min(1.0, float(2 * ways / 2**flips)) if up != down else 1.0
+    return min(1.0, 2 * ways / 2**flips)
 
 
 def two_proportions(

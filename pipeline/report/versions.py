@@ -142,9 +142,11 @@ def read_version(name: str, folder: Path) -> Version:
     with _place(folder, shards, name, commit) as (kept, md5):
         try:
             version = _read(kept, name, source)
-        except PipelineError as error:  # the place may be a temporary one
-            place = f"{name}:{shards}" if commit else shards
-            raise PipelineError(str(error).replace(str(kept.index), place)) from error
+        except PipelineError as error:
+            if commit is None:
+                raise
+            told = str(error).replace(str(kept.index), f"{name}:{shards}")  # which may be temporary
+            raise PipelineError(f"{told.rpartition('; ')[0]}; name another revision.") from error
     return replace(
         version,
         data=data_name(md5, corrections) if md5 else None,

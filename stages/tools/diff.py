@@ -16,10 +16,10 @@ def diff(
     before: Annotated[
         str,
         typer.Argument(
-            metavar="[REV]", help="A commit, branch, tag, DVC experiment, or `workspace`."
+            metavar="REV", help="A commit, branch, tag, name of a DVC experiment, or `workspace`."
         ),
     ] = "HEAD",
-    after: Annotated[str, typer.Argument(metavar="[REV]", help="Likewise.")] = "workspace",
+    after: Annotated[str, typer.Argument(metavar="REV", help="Likewise.")] = "workspace",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON, with every change, in place of the screen.")
     ] = False,

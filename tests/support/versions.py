@@ -8,13 +8,17 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.dataset.arrow import text_column
 from pipeline.files import write_json
+from pipeline.report.kept_shards import Kept
+from pipeline.report.versions import FACTS, State, Version
 from tests.support.project import write_params
 
 SHARDS = "data/{}/shards"
@@ -134,3 +138,30 @@ def change_index(
                    folder / "index.parquet")  # fmt: skip
     write_json(folder / "index.json", {**index, **(facts or {})})
     return folder
+
+
+def version(
+    keys: Sequence[str],
+    values: np.ndarray,
+    labels: Sequence[str],
+    known: np.ndarray | None = None,
+    **columns: Sequence[int],
+) -> Version:
+    """A version of these samples, none corrected; `values` and `known` are bool [N, A].
+
+    `columns`: split (places in SPLITS), celeb_id, crc32, length; by default all alike.
+    """
+    count = len(keys)
+
+    def column(name: str, value: int, kind: type[np.generic]) -> np.ndarray:
+        return np.array(columns.get(name, [value] * count), kind)
+
+    state = State(column("split", 0, np.int8), np.asarray(values), known)
+    return Version(
+        name="one", source="test", data=None, facts=dict.fromkeys(FACTS), where=None,
+        corrections=0, labels=tuple(labels), keys=text_column(keys),
+        shard=np.zeros(count, np.int32), shards=("train-000000.tar",),
+        offset=np.zeros(count, np.int64), length=column("length", 500, np.int64),
+        crc32=column("crc32", 7, np.uint32), celeb_id=column("celeb_id", 1, np.int64),
+        official=state, corrected=state, kept=Kept(Path("nowhere")),
+    )  # fmt: skip
