@@ -70,7 +70,7 @@ def kept_shards(folder: Path, shards: str, md5: str, commit: str, name: str) -> 
     """The shards of a commit of the project in `folder`, whose list has this hash.
 
     `index` of what it gives is there while the block lasts. `name` is the revision's, for
-    messages. Raises PipelineError where neither cache nor remote has the index.
+    messages. Raises PipelineError where neither cache nor remote has the index, or one is damaged.
     """
     own, files = cache_folder("versions") / md5, {}
     for cache in _caches(folder):
@@ -104,12 +104,17 @@ def _place(cache: Path, md5: str) -> Path:
 
 
 def _listed(cache: Path, md5: str) -> dict[str, tuple[Path, str]]:
-    """Name -> place in the cache and hash, of the files of a list; none where it is not there."""
+    """Name -> place in the cache and hash, of the files of a list; none where it is not there.
+
+    Raises PipelineError where it is damaged, which DVC would not see.
+    """
     path = _place(cache, f"{md5}.dir")
     try:
         data = read_plain(path, LARGEST_TEXT)
         if hashlib.md5(data).hexdigest() != md5:
-            return {}
+            raise PipelineError(
+                f"{path} in DVC's cache is damaged; delete it, and `dvc fetch` it or run again."
+            )
         return {
             str(entry["relpath"]): (_place(cache, entry["md5"]), entry["md5"])
             for entry in parse_json(data)

@@ -48,6 +48,8 @@ def test_the_order_of_the_rows_is_no_difference():
     assert not compare_versions(before, after).differs()
     swapped = version(KEYS, values[:, ::-1], "BA", celeb_id=[1, 2, 3, 4])
     assert not compare_versions(before, swapped).differs()
+    flipped = version(KEYS[::-1], ~values[::-1], "AB", celeb_id=[4, 3, 2, 1])
+    assert [change.key for change in changes(before, flipped)] == [*KEYS, *KEYS]
 
 
 def test_every_kind_of_change_of_the_source():

@@ -128,7 +128,7 @@ def change_index(
     index["attributes"] += [name for name in there if name not in schema.names]
     every = {shard["name"]: shard for listed in index["shards"].values() for shard in listed}
     # A tar is listed under one split: a sample that is moved takes its tar's name along.
-    for split in index["shards"]:
+    for split in dict.fromkeys([*index["shards"], *(row["split"] for row in rows.values())]):
         kept = [row for row in rows.values() if row["split"] == split]
         names = sorted({row["shard"] for row in kept})
         counts = {name: sum(row["shard"] == name for row in kept) for name in names}
