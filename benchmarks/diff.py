@@ -36,8 +36,8 @@ from pipeline.report.differences import compare_versions
 from pipeline.report.differences_text import screen
 from pipeline.report.kept_shards import Kept
 from pipeline.report.shifts import shift_rows
-from pipeline.report.versions import _read
-old, new = (_read(Kept(Path(place)), place[-1], "benchmark") for place in sys.argv[1:3])
+from pipeline.report.versions import read_kept
+old, new = (read_kept(Kept(Path(place)), place[-1], "benchmark") for place in sys.argv[1:3])
 read = time.perf_counter()
 found = compare_versions(old, new)
 told = screen(found, shift_rows(found))

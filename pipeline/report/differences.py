@@ -5,9 +5,10 @@ corrections of its own revision. Whether the source or a correction made a diffe
 the index alone: where it is the same on both sides, corrections did.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -129,13 +130,6 @@ class Differences:
         before, after = self.before.facts, self.after.facts
         return {key: (before[key], after[key]) for key in before if before[key] != after[key]}
 
-    def splits(self, pair: int) -> tuple[str, str]:
-        """The splits of a pair, before and after."""
-        before, after = (rows[pair] for rows in self.pairs)
-        return (
-            SPLITS[self.before.corrected.split[before]], SPLITS[self.after.corrected.split[after]]
-        )  # fmt: skip
-
     def moves(self) -> list[tuple[str, str, int]]:
         """From split, to split, and how many images went that way."""
         old, new = (
@@ -162,34 +156,58 @@ class Differences:
 
     def changes(self) -> Iterator[Change]:
         """All differences of samples, kind by kind in the order of KINDS."""
-        for what, version, rows, by in (
+        for what, version, rows, who in (
             (REMOVED, self.before, self.removed, self.removed_by),
             (ADDED, self.after, self.added, self.added_by),
         ):
-            for row, who in zip(rows.tolist(), by.tolist(), strict=True):
-                split = SPLITS[version.corrected.split[row]]
-                yield Change(version.key(row), split, what, "", "", "", WHO[who])
-        for pair in () if self.pictures is None else self.pictures.tolist():
-            yield self._change(pair, PICTURE, "", *self._told(pair, _picture), 0)
-        for pair, who in zip(self.moved.tolist(), self.moved_by.tolist(), strict=True):
-            yield self._change(pair, MOVED, "", *self.splits(pair), who)
-        for pair in self.identities.tolist():
-            yield self._change(pair, IDENTITY, "", *self._told(pair, _identity), 0)
+            by = (WHO[number] for number in who.tolist())
+            told = version.key_list(rows), version.split_list(rows), repeat(what)
+            yield from map(Change, *told, repeat(""), repeat(""), repeat(""), by)
+        yield from self._of_source(PICTURE, self.pictures, Version.picture)
+        before, after = (
+            version.split_list(rows[self.moved])
+            for version, rows in zip((self.before, self.after), self.pairs, strict=True)
+        )
+        yield from self._of_pairs(MOVED, self.moved, before, after, self.moved_by)
+        yield from self._of_source(IDENTITY, self.identities, Version.identity)
         found = self.labels
-        columns = (found.pair, found.attribute, found.before, found.after, found.by)
-        for pair, name, old, new, who in zip(*(c.tolist() for c in columns), strict=True):
-            names = self.attributes[name], SPELLED[old], SPELLED[new]
-            yield self._change(pair, LABEL, *names, who)
+        for first in range(0, len(found.pair), _AT_ONCE):  # there may be millions
+            chosen = slice(first, first + _AT_ONCE)
+            old, new = (
+                [SPELLED[code] for code in codes[chosen].tolist()]
+                for codes in (found.before, found.after)
+            )
+            names = [self.attributes[number] for number in found.attribute[chosen].tolist()]
+            yield from self._of_pairs(LABEL, found.pair[chosen], old, new, found.by[chosen], names)
 
-    def _change(
-        self, pair: int, what: str, attribute: str, before: str, after: str, who: int
-    ) -> Change:
-        key = self.after.key(int(self.pairs[1][pair]))
-        return Change(key, self.splits(pair)[1], what, attribute, before, after, WHO[who])
+    def _of_pairs(
+        self,
+        what: str,
+        pairs: np.ndarray,
+        before: Iterable[str],
+        after: Iterable[str],
+        who: np.ndarray,
+        attributes: Iterable[str] = repeat(""),
+    ) -> Iterator[Change]:
+        rows, by = self.pairs[1][pairs], (WHO[number] for number in who.tolist())
+        told = self.after.key_list(rows), self.after.split_list(rows), repeat(what)
+        return map(Change, *told, attributes, before, after, by)
 
-    def _told(self, pair: int, tell: Callable[[Version, int], str]) -> tuple[str, str]:
-        before, after = (int(rows[pair]) for rows in self.pairs)
-        return tell(self.before, before), tell(self.after, after)
+    def _of_source(
+        self, what: str, pairs: np.ndarray | None, tell: Callable[[Version, int], str]
+    ) -> Iterator[Change]:
+        """Of what no correction is about."""
+        if pairs is None:
+            return iter(())
+        before, after = (
+            [tell(version, row) for row in rows[pairs].tolist()]
+            for version, rows in zip((self.before, self.after), self.pairs, strict=True)
+        )
+        return self._of_pairs(what, pairs, before, after, np.zeros(len(pairs), np.int8))
+
+
+_AT_ONCE: Final = 100_000
+"""Labels whose changes are told together."""
 
 
 def compare_versions(before: Version, after: Version) -> Differences:
@@ -282,13 +300,3 @@ def _labels(
         none, codes = np.zeros(0, np.int64), np.zeros(0, np.int8)
         return Labels(none, none, codes, codes, codes)
     return Labels(*(np.concatenate(column) for column in zip(*found, strict=True)))
-
-
-def _picture(version: Version, row: int) -> str:
-    assert version.crc32 is not None
-    return f"{version.crc32[row]:08x} {version.length[row]}"
-
-
-def _identity(version: Version, row: int) -> str:
-    known = version.celeb_id[row] >= 0
-    return str(version.celeb_id[row]) if known else ""

@@ -125,26 +125,32 @@ def _sample(found: Differences, kind: str, which: int, place: int) -> Shown:
     """A sample by its row, its pair, or its label's place; `place`: among all of its kind."""
     before, after = found.before, found.after
     if kind in (REMOVED, ADDED):
-        version = before if kind == REMOVED else after
-        by = (found.removed_by if kind == REMOVED else found.added_by)[place]
-        split = tuple(version.counts())[version.corrected.split[which]]
-        picture = _picture(version, which)
-        return Shown(version.key(which), f"{split}, by {WHO[by]}", [picture] if picture else [])
+        version, who = (
+            (before, found.removed_by) if kind == REMOVED else (after, found.added_by)
+        )  # fmt: skip
+        return _shown(version, which, f"by {WHO[who[place]]}", [_picture(version, which)])
     pair = int(found.labels.pair[which]) if kind == LABEL else which
     old, new = (int(rows[pair]) for rows in found.pairs)
     if kind == PICTURE:
         pictures = [_picture(before, old), _picture(after, new)]
-        whole = [picture for picture in pictures if picture]
-        return Shown(after.key(new), "before, after", whole if len(whole) == 2 else [])
-    caption = ""
+        return _shown(after, new, "before, after", pictures)
     if kind == MOVED:
-        caption = "{} to {}, by {}".format(*found.splits(pair), WHO[found.moved_by[place]])
+        [was] = before.split_list(np.array([old]))
+        caption = f"was {was}, by {WHO[found.moved_by[place]]}"
     elif kind == IDENTITY:
-        caption = f"{before.celeb_id[old]}, now {after.celeb_id[new]}"
+        who_is = [v.identity(row) or "unknown" for v, row in ((before, old), (after, new))]
+        caption = "{}, now {}".format(*who_is)
     else:
-        caption = f"{found.splits(pair)[1]}, by {WHO[found.labels.by[which]]}"
-    picture = _picture(after, new) or _picture(before, old)
-    return Shown(after.key(new), caption, [picture] if picture else [])
+        caption = f"by {WHO[found.labels.by[which]]}"
+    return _shown(after, new, caption, [_picture(after, new) or _picture(before, old)])
+
+
+def _shown(version: Version, row: int, caption: str, pictures: list[str | None]) -> Shown:
+    """A sample with its split before the caption; without pictures where one is not here."""
+    rows = np.array([row])
+    [key], [split] = version.key_list(rows), version.split_list(rows)
+    here = [picture for picture in pictures if picture]
+    return Shown(key, f"{split}, {caption}", here if len(here) == len(pictures) else [])
 
 
 def _picture(version: Version, row: int) -> str | None:

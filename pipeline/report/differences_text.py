@@ -194,7 +194,8 @@ def _p(row: Row, way: str) -> str:
     value = row[f"holm_{way}"]
     if value is None:
         return "-"
-    return f"{value:.2g}{'*' if way in row['significant'] else ''}"
+    told = f"{value:.2g}" if value > 1e-300 else "<1e-300"
+    return f"{told}{'*' if way in row['significant'] else ''}"
 
 
 def _percent(value: float | None) -> str:

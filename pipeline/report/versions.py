@@ -124,9 +124,22 @@ class Version:
         """The images of each split, as corrected."""
         return {s: int((self.corrected.split == i).sum()) for i, s in enumerate(SPLITS)}
 
-    def key(self, row: int) -> str:
-        """The key of a sample."""
-        return str(self.keys[row])
+    def key_list(self, rows: np.ndarray) -> list[str]:
+        """The keys of some samples."""
+        return list(self.keys.take(pa.array(rows)).to_pylist())
+
+    def split_list(self, rows: np.ndarray) -> list[str]:
+        """The splits of some samples, none of them GONE, as corrected."""
+        return [SPLITS[split] for split in self.corrected.split[rows].tolist()]
+
+    def picture(self, row: int) -> str:
+        """How a crop is told from others: crc32 in hex, and length in bytes."""
+        assert self.crc32 is not None
+        return f"{self.crc32[row]:08x} {self.length[row]}"
+
+    def identity(self, row: int) -> str:
+        """Who is shown; empty where unknown."""
+        return str(self.celeb_id[row]) if self.celeb_id[row] >= 0 else ""
 
 
 def read_version(name: str, folder: Path) -> Version:
@@ -141,7 +154,7 @@ def read_version(name: str, folder: Path) -> Version:
     shards = SHARDS.format(source)
     with _place(folder, shards, name, commit) as (kept, md5):
         try:
-            version = _read(kept, name, source)
+            version = read_kept(kept, name, source)
         except PipelineError as error:
             if commit is None:
                 raise
@@ -193,8 +206,11 @@ def _place(
         yield kept, md5
 
 
-def _read(kept: Kept, name: str, source: str) -> Version:
-    """The version as its index has it."""
+def read_kept(kept: Kept, name: str, source: str) -> Version:
+    """The version that an index on this disk has, not corrected; `name` is the revision's.
+
+    Raises PipelineError where the index is damaged.
+    """
     import pyarrow.compute as pc
 
     place = kept.index

@@ -86,11 +86,12 @@ def _write_csv(path: Path, found: "Differences") -> None:
 def _print_json(told: dict[str, Any], found: "Differences") -> None:
     """One object; its last member, `changes`, a line for each: there may be millions."""
     import json
+    import sys
 
+    encode = json.JSONEncoder().encode
     print(json.dumps(told, indent=2, allow_nan=False).removesuffix("\n}"), end=",\n")
-    print('  "changes": [', end="")
-    between = "\n    "
+    between = '  "changes": [\n    '
     for change in found.changes():
-        print(between, json.dumps(change._asdict()), sep="", end="")
+        sys.stdout.write(between + encode(change._asdict()))
         between = ",\n    "
-    print("\n  ]\n}")
+    print("\n  ]\n}" if between[0] == "," else '  "changes": []\n}')
