@@ -72,7 +72,7 @@ def kept_shards(folder: Path, shards: str, md5: str, commit: str, name: str) -> 
     `index` of what it gives is there while the block lasts. `name` is the revision's, for
     messages. Raises PipelineError where neither cache nor remote has the index, or one is damaged.
     """
-    own, files = cache_folder("versions") / md5, {}
+    files: dict[str, tuple[Path, str]] = {}
     for cache in _caches(folder):
         files = _listed(cache, md5)
         tars = {relative: place for relative, (place, _) in files.items()}
@@ -83,6 +83,7 @@ def kept_shards(folder: Path, shards: str, md5: str, commit: str, name: str) -> 
                     Path(temporary, part).symlink_to(place.resolve())
                 yield Kept(Path(temporary), tars)
             return
+    own = cache_folder("versions") / md5
     if not all((own / part).is_file() for part in INDEX):
         told = {relative: digits for relative, (_, digits) in files.items()}
         _fetch(folder, shards, commit, name, own, told)
