@@ -22,6 +22,7 @@ from stages.tools.align import align
 from stages.tools.card import card
 from stages.tools.compare import compare
 from stages.tools.demo import demo
+from stages.tools.diff import diff
 from stages.tools.init import init
 from stages.tools.photographs import photographs
 from stages.tools.predict import predict
@@ -43,7 +44,7 @@ app = typer.Typer(
 for stage in (download, stats, shard, train, evaluate, export):
     app.command(rich_help_panel="Stages, in the order of `dvc repro`")(stage)
 COMMANDS = (
-    align, card, compare, demo, init, photographs, predict, profile, recipe, report, samples,
+    align, card, compare, demo, diff, init, photographs, predict, profile, recipe, report, samples,
     verify,
 )  # fmt: skip
 for command in COMMANDS:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pipeline.dataset.corrections import LARGEST_FILE, Corrections, parse_corrections
 from pipeline.errors import PipelineError, one_line
 from pipeline.params import flatten
 from pipeline.reading import LARGEST_TEXT, LARGEST_YAML, parse_json, parse_yaml, read_plain
@@ -27,6 +28,11 @@ METRICS: Final = "data/evaluation/metrics.json"
 EXPORT: Final = "data/export/metrics.json"
 STATS: Final = "data/stats/stats.json"
 LOCK: Final = "dvc.lock"
+SHARDS: Final = "data/{}/shards"
+"""Of a source; a directory that DVC keeps."""
+
+CORRECTIONS: Final = "corrections/{}.csv"
+"""Of a source; in git."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class Revision:
 
     name: str
     data: str | None
-    """Eight digits of DVC's hash of the shards that were judged; None where that is not known."""
+    """Which data were judged, as `data_name` has it; None where that is not known."""
 
     params: Row
     images: Row
@@ -75,13 +81,7 @@ def read_revision(name: str, folder: Path) -> Revision:
 
     def text(path: str) -> str:
         most = LARGEST_TEXT if path.endswith(".json") else LARGEST_YAML
-        if not commit:
-            file = folder / path
-            return read_plain(file, most).decode() if file.is_file() else ""
-        size = int(git(folder, "cat-file", "-s", f"{commit}:./{path}") or 0)
-        if size > most:
-            raise ValueError(f"{path} has {size:,} bytes")
-        return git(folder, "cat-file", "blob", f"{commit}:./{path}") or "" if size else ""
+        return read_file(folder, commit, path, most).decode()
 
     def content(path: str) -> Any:
         return (parse_json if path.endswith(".json") else parse_yaml)(text(path) or "{}")
@@ -98,7 +98,47 @@ def read_revision(name: str, folder: Path) -> Revision:
         raise PipelineError(f"{name} holds no {METRICS}; nothing was evaluated there.")
     sizes = {k: v for k, v in export.items() if k == "parameters" or k.endswith("bytes")}
     images = {key: count for key, count in stats.items() if key.startswith("images.")}
-    return Revision(name, _data(lock, text(METRICS)), params, images, metrics | sizes)
+    data = _judged(lock, text(METRICS), name, folder, commit)
+    return Revision(name, data, params, images, metrics | sizes)
+
+
+def read_file(folder: Path, commit: str | None, path: str, most: int) -> bytes:
+    """A file of the project at a commit, or (None) as it is now; empty where there is none.
+
+    Raises ValueError for more than `most` bytes; of the workspace also as `read_plain` does.
+    """
+    if not commit:
+        file = folder / path
+        return read_plain(file, most) if file.is_file() else b""
+    size = int(git(folder, "cat-file", "-s", f"{commit}:./{path}") or 0)
+    if size > most:
+        raise ValueError(f"{path} has {size:,} bytes")
+    done = _run(folder, "cat-file", "blob", f"{commit}:./{path}") if size else None
+    return done.stdout if done and done.returncode == 0 else b""
+
+
+def read_corrections_of(folder: Path, name: str, commit: str | None, source: str) -> Corrections:
+    """The corrections of a source at a revision; none where it has no file of them.
+
+    Raises PipelineError where the file is damaged.
+    """
+    path = CORRECTIONS.format(source)
+    place = Path(f"{name}:{path}" if commit else path)
+    try:
+        data = read_file(folder, commit, path, LARGEST_FILE)
+    except (OSError, ValueError) as error:
+        raise PipelineError(f"{place} cannot be read ({one_line(error)}).") from error
+    return parse_corrections(data, place) if data else Corrections(place)
+
+
+def data_name(shards: str, corrections: Corrections) -> str:
+    """What a version of the data is called: `1a2b3c4d`, corrected `1a2b3c4d+12:9f3e`.
+
+    Eight digits of DVC's hash of the shards; then how many corrections change something, and four
+    digits of what they change.
+    """
+    changes = len(corrections.changes())
+    return shards[:8] + (f"+{changes:,}:{corrections.fingerprint()[:4]}" if changes else "")
 
 
 def find_commit(revision: str, folder: Path) -> str:
@@ -125,7 +165,7 @@ def find_commit(revision: str, folder: Path) -> str:
 def git(folder: Path, *arguments: str) -> str | None:
     """What git prints, run in `folder`; None where it fails, or there is no git."""
     done = _run(folder, *arguments)
-    return done.stdout if done and done.returncode == 0 else None
+    return done.stdout.decode() if done and done.returncode == 0 else None
 
 
 def why_no_git(folder: Path) -> str | None:
@@ -137,37 +177,43 @@ def why_no_git(folder: Path) -> str | None:
     done = _run(folder, "rev-parse", "--git-dir")
     if done is None:
         return "git is not installed"
-    said = " ".join(done.stderr.split()).removeprefix("fatal: ")
+    said = " ".join(done.stderr.decode(errors="replace").split()).removeprefix("fatal: ")
     return f'git says "{said}"' if done.returncode else None
 
 
-def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str] | None:
+def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes] | None:
     """Git as it ended; None where there is no git."""
     try:
         return subprocess.run(
             ["git", "-C", folder, *_NOTHING_RUNS, *arguments],
             capture_output=True,
-            text=True,
-            encoding="utf-8",
             env={**os.environ, "LC_ALL": "C"},  # so that what it says is known words
         )
     except FileNotFoundError:
         return None
 
 
-def _data(lock: Any, metrics: str) -> str | None:
-    """What dvc.lock says of the shards that were judged.
+def _judged(lock: Any, metrics: str, name: str, folder: Path, commit: str | None) -> str | None:
+    """The data that were judged: the shards by dvc.lock, and the corrections of the revision.
 
-    Of nothing where it speaks of other metrics: then a stage was run by hand since.
+    None where the lock speaks of other metrics, or of other corrections: then a stage was run by
+    hand since, or the file was edited. Raises PipelineError where the corrections are damaged.
     """
     try:
         judged = lock["stages"]["evaluate"]
         sums = {part["path"]: part["md5"] for part in [*judged["deps"], *judged["outs"]]}
-        [shards] = [path for path in sums if re.fullmatch("data/[^/]+/shards", path)]
-        written = sums[METRICS] == hashlib.md5(metrics.encode()).hexdigest()
-        return str(sums[shards])[:8] if written else None
+        [found] = [m for path in sums if (m := re.fullmatch("data/([^/]+)/shards", path))]
+        shards, source = str(sums[found[0]]), found[1]
+        if sums[METRICS] != hashlib.md5(metrics.encode()).hexdigest():
+            return None
+        path = CORRECTIONS.format(source)
+        if path in sums:
+            data = read_file(folder, commit, path, LARGEST_FILE)
+            if sums[path] != hashlib.md5(data).hexdigest():
+                return None
     except (KeyError, TypeError, ValueError):
         return None
+    return data_name(shards, read_corrections_of(folder, name, commit, source))
 
 
 def _differing(rows: Sequence[Row]) -> list[str]:

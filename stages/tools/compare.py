@@ -25,8 +25,9 @@ def compare(
     """Print the params in which revisions differ, their metrics and sizes; one row each.
 
     `data` is the beginning of DVC's hash of the shards that were judged, - where dvc.lock does not
-    tell; the images of each split stand beside it where they differ. A revision that cannot be
-    read gives a line on standard error and stops nothing; the exit code is then 1.
+    tell; behind a + how many corrections changed them, and a hash of these. The images of each
+    split stand beside it where they differ. A revision that cannot be read gives a line on standard
+    error and stops nothing; the exit code is then 1.
     """
     import csv
     import sys

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import subprocess
 from functools import partial
 from pathlib import Path
@@ -140,6 +141,55 @@ def test_the_lock_of_dvc_itself_is_understood():
     lock = YAML(typ="safe").load(ROOT / "dvc.lock")["stages"]
     shards = next(out["md5"] for out in lock["shard"]["outs"])
     assert read_revision("workspace", ROOT).data == shards[:8]
+
+
+def correct(rows: str) -> None:
+    path = Path("corrections/synthetic.csv")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"key,attribute,was,is,why\n{rows}")
+
+
+def test_corrected_data_have_a_name_of_their_own(repository):
+    """Of the corrections of each revision, and of what they change."""
+    git("checkout", "-q", "--force", "HEAD")
+    names = {}
+    for tag, rows in {
+        "sound": "000001,Bald,0,0,looked at\n",
+        "two": "000001,Bald,0,1,\n000002,image,keep,drop,\n",
+        "why": "000001,Bald,0,1,for a reason\n000002,image,keep,drop,\n000003,Bald,1,1,\n",
+        "other": "000001,Bald,0,1,\n000003,image,keep,drop,\n",
+    }.items():
+        correct(rows)
+        git("add", "--all")
+        git("commit", "-q", "-m", tag)
+        git("tag", tag)
+        names[tag] = read_revision(tag, Path()).data
+        assert read_revision("workspace", Path()).data == names[tag]
+    assert names["sound"] == "c" * 8
+    assert re.fullmatch(r"c{8}\+2:[0-9a-f]{4}", names["two"])
+    assert names["two"] == names["why"] != names["other"]
+    code, out, _ = repository("compare", "main", "two")
+    assert code == 0 and out.splitlines()[-2].split()[1] == names["two"]
+
+
+def test_damaged_corrections_of_a_revision_are_a_sentence_and_stop_no_other(repository):
+    correct("000001,Bald,0,maybe,\n")
+    code, out, err = repository("compare", "main", "workspace")
+    assert code == 1 and "main" in out
+    assert err.startswith("error: corrections/synthetic.csv, line 2: Bald of 000001 cannot be")
+
+
+def test_corrections_that_were_edited_after_the_judgement_make_the_data_unknown(repository):
+    """Where dvc.lock knows them."""
+    correct("000001,Bald,0,1,\n")
+    text = Path("corrections/synthetic.csv").read_bytes()
+    lock = YAML(typ="safe").load(Path("dvc.lock"))
+    known = {"path": "corrections/synthetic.csv", "md5": hashlib.md5(text).hexdigest()}
+    lock["stages"]["evaluate"]["deps"].append(known)
+    YAML().dump(lock, Path("dvc.lock"))
+    assert read_revision("workspace", Path()).data.startswith("c" * 8 + "+1:")
+    correct("000001,Bald,0,1,\n000002,Bald,0,1,\n")
+    assert read_revision("workspace", Path()).data is None
 
 
 def test_a_name_of_two_experiments_is_refused(repository):
