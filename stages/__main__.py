@@ -21,6 +21,7 @@ from stages.stats import stats
 from stages.tools.align import align
 from stages.tools.card import card
 from stages.tools.compare import compare
+from stages.tools.correct import correct
 from stages.tools.demo import demo
 from stages.tools.init import init
 from stages.tools.photographs import photographs
@@ -43,8 +44,8 @@ app = typer.Typer(
 for stage in (download, stats, shard, train, evaluate, export):
     app.command(rich_help_panel="Stages, in the order of `dvc repro`")(stage)
 COMMANDS = (
-    align, card, compare, demo, init, photographs, predict, profile, recipe, report, samples,
-    verify,
+    align, card, compare, correct, demo, init, photographs, predict, profile, recipe, report,
+    samples, verify,
 )  # fmt: skip
 for command in COMMANDS:
     app.command(rich_help_panel="Beside them")(command)
