@@ -9,6 +9,11 @@ from typing import Final
 from pipeline.errors import PipelineError, one_line
 from pipeline.reading import read_plain
 
+IMAGE_COLUMNS: Final = (
+    *("key", "file", "filename", "file_name", "image", "image_id", "image_name", "path"),
+)
+"""How tables call the column that names the images, by key or file, in any case."""
+
 LARGEST: Final = 64 << 20
 """Bytes; as rows they may take thirty times as much. duplicates.csv of 100,000 pairs has 9 MB."""
 

@@ -151,7 +151,7 @@ class Decided:
             "taken back": len(self.taken_back),
             "already so": self.same,
         }
-        return ", ".join(f"{n:,} {what}" for what, n in counts.items() if n) or "nothing is said"
+        return ", ".join(f"{n:,} {what}" for what, n in counts.items() if n) or "nothing to correct"
 
 
 def decide(

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.apps.correct import NO, UNKNOWN, UNSAID, YES, Said, Samples
+from pipeline.csv_file import IMAGE_COLUMNS
 from pipeline.dataset.corrections import (
     DROP,
     IMAGE,
@@ -34,9 +35,6 @@ from pipeline.sources.table.values import (
     split_codes,
 )
 
-FILES: Final = (
-    *("key", "file", "filename", "file_name", "image", "image_id", "image_name", "path"),
-)
 ATTRIBUTES: Final = ("attribute",)
 VALUES: Final = ("value", "is", "corrected")
 WHY: Final = "why"
@@ -163,7 +161,7 @@ def _plan(file: TableFile, samples: Samples, how: Reading) -> _Plan:
         return next((lower[name] for name in names if name in lower), None)
 
     there = ", ".join(map(repr, file.columns[:8])) + ", ..." * bool(file.columns[8:])
-    image = how.file or guess(FILES)
+    image = how.file or guess(IMAGE_COLUMNS)
     if image is None:
         raise PipelineError(
             f"Which column of {file.path} names the images is not plain; it has {there}: name one"

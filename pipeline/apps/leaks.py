@@ -95,7 +95,7 @@ def find_leaks(path: Path, samples: Samples, corrections: Corrections) -> Leaks:
         for place in left[split[left] < last].tolist():
             there[place] = False
             said[place] = allowed(IMAGE).index(DROP)
-            told = "equal to" if kind == "exact" else "nearly"
+            told = "equal to" if kind == "exact" else "near"
             why[IMAGE, place] = f"{told} {stays} in {allowed(SPLIT)[last]}"
     gone = np.flatnonzero(said != UNSAID)
     counts = {name: int((split[gone] == i).sum()) for i, name in enumerate(allowed(SPLIT))}
