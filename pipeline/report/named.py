@@ -116,7 +116,9 @@ def read_named(shards: Path, view: View, asked: Asked, count: int) -> Samples:
         if asked.pairs:
             twin = found[i ^ 1]
             apart = np.flatnonzero(one.known & twin.known & (one.holds != twin.holds)).tolist()
-            head += [f"labels differ: {', '.join(readable(order[c]) for c in apart)}"] if apart else []
+            head += (
+                [f"labels differ: {', '.join(readable(order[c]) for c in apart)}"] if apart else []
+            )
         captions.append(caption(head, one.holds, order, changes.get(one.key, ())))
     crops = _crops(shards, View(view.attributes), found)
     return Samples(crops, captions, among, asked.what, asked.pairs)
