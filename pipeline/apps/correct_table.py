@@ -79,10 +79,10 @@ class Table:
         """What was left out, a line each."""
         lines = []
         if self.rows_missing:
-            lines.append(f"left out: {self.rows_missing:,} rows about images that are not there")
+            lines.append(f"rows about images that are not there, left out: {self.rows_missing:,}")
         if self.aside:
             named = ", ".join(map(repr, self.aside[:5])) + ", ..." * bool(self.aside[5:])
-            lines.append(f"left out: {len(self.aside):,} columns that are no labels ({named})")
+            lines.append(f"columns that are no labels, left out: {len(self.aside):,} ({named})")
         return "".join(f"{line}\n" for line in lines)
 
 

@@ -55,11 +55,10 @@ class Leaks(NamedTuple):
                 " and run `pipeline stats` first."
             )
         dropped = ", ".join(f"{n:,} of {name}" for name, n in self.dropped.items() if n)
-        absent = f"; {self.absent:,} pairs with an image that is in no shard" * bool(self.absent)
+        absent = f"; with an image that is in no shard: {self.absent:,}" * bool(self.absent)
         return (
-            f"leaks: {self.pairs:,} pairs across splits and {self.within:,} within one;"
-            f" {self.settled:,} were settled before, for the others drop {dropped or 'nothing'}"
-            f"{absent}"
+            f"pairs across splits: {self.pairs:,} (settled before: {self.settled:,}); within one:"
+            f" {self.within:,}{absent}; to drop: {dropped or 'none'}"
         )
 
 
