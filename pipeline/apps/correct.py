@@ -27,7 +27,7 @@ from pipeline.dataset.corrections import (
     allowed,
     change_corrections,
 )
-from pipeline.dataset.keys import key_of
+from pipeline.dataset.keys import is_key, key_of
 from pipeline.errors import PipelineError
 from pipeline.shards.cache import open_rows
 from pipeline.shards.foreign import index_of
@@ -160,7 +160,7 @@ def decide(
     """Hold what is said against source and corrections; write nothing.
 
     `sound` marks what the source has right as looked at. Raises PipelineError for a label that the
-    data do not have, or a reason that is too long.
+    data do not have, a key that no correction can have, or a reason that is too long.
     """
     changed: list[Correction] = []
     fine: list[Correction] = []
@@ -188,6 +188,11 @@ def decide(
                 changed.append(Correction(key, attribute, was, choices[codes[place]], reason))
         same += int(np.count_nonzero(told))
     same -= len(changed) + len(fine) + len(back)
+    if odd := next((row.key for row in (*changed, *fine) if not is_key(row.key)), None):
+        raise PipelineError(
+            f"The sample {odd} cannot be corrected: keys of corrections have letters, digits, _ and"
+            " - alone; rename it in its tar."
+        )
     longest = max((len(row.why) for row in (*changed, *fine)), default=0)
     if longest > LONGEST_WHY:
         raise PipelineError(

@@ -106,6 +106,8 @@ def read_said(path: Path, samples: Samples, how: Reading) -> Table:
     Raises PipelineError where the table cannot be read, a column is not there or cannot be guessed,
     an image is not there, a value is none, or two rows say different things of a label.
     """
+    if how.unknown not in (None, 0, -1):
+        raise PipelineError(f"--unknown is 0 or -1, not {how.unknown}.")
     file = TableFile(path)
     plan = _plan(file, samples, how)
     reasons = WHY if WHY in file.columns and WHY not in plan.columns else None

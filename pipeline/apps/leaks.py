@@ -68,20 +68,21 @@ def find_leaks(path: Path, samples: Samples, corrections: Corrections) -> Leaks:
     Raises PipelineError where the file is none or is of other data.
     """
     pairs, absent = _read_pairs(path, samples)
-    split = samples.current(SPLIT, corrections)
+    official, split = samples.official(SPLIT), samples.current(SPLIT, corrections)
     there = samples.current(IMAGE, corrections) != allowed(IMAGE).index(DROP)
     dropped_before = ~there
     groups = _equal(pairs)
-    across = [
-        p for p in pairs if samples.official(SPLIT)[p.one] != samples.official(SPLIT)[p.other]
-    ]
+    across = [p for p in pairs if official[p.one] != official[p.other]]
     settled = sum(
         bool(dropped_before[p.one] or dropped_before[p.other] or split[p.one] == split[p.other])
         for p in across
     )
+    once = {  # a group of equal images is looked at once, and not for each of its pairs
+        tuple(groups.get(place, [place])[0] for place in (p.one, p.other)): p for p in pairs
+    }
     sets = [
         (p.kind, np.unique([*groups.get(p.one, [p.one]), *groups.get(p.other, [p.other])]))
-        for p in pairs
+        for p in once.values()
     ]
     sets.sort(key=lambda s: -int(split[s[1]].max()))  # test's first: what it drops leaks no more
     said = np.full(len(samples), UNSAID, np.int8)

@@ -1,6 +1,7 @@
 """The command `correct`: one label, tables of labels, and what it refuses."""
 
 import csv
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -151,6 +152,25 @@ def test_columns_are_named_where_they_cannot_be_guessed_and_parquet_is_read(corr
     assert ("000004", "Bald", str(int(official["000004"]["Bald"])), "", "") in rows()
 
 
+def test_tars_that_others_made_are_corrected_where_their_keys_can_be(pipeline, shards):
+    folder = project_of(shards, Path())
+    for name in ("index.json", "index.parquet", "_info.json"):
+        (folder / name).unlink()
+    for path in sorted(folder.glob("*.tar")):
+        path.rename(folder / f"{path.stem}-x.tar")
+    new, old = folder / "train-000009-x.tar", folder / "test-000000-x.tar"
+    with tarfile.open(new, "w") as tar, tarfile.open(old) as theirs:
+        for member in theirs.getmembers()[:2]:
+            data = theirs.extractfile(member)
+            member.name = f"folder/{member.name}"
+            tar.addfile(member, data)
+    code, out, err = pipeline("correct", "000001", "Smiling", "unknown")
+    assert code == 0 and "1 corrected" in out, err
+    code, _, err = pipeline("correct", "folder/000065", "Smiling", "unknown")
+    assert code == 1 and "The sample folder/000065 cannot be corrected" in err
+    assert len(rows()) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -173,6 +193,7 @@ def test_columns_are_named_where_they_cannot_be_guessed_and_parquet_is_read(corr
         (["--from", "plain.csv", "--file", "foto"], "no column 'foto'"),
         (["--from", "twice.csv"], "twice.csv says two things of Smiling of 000001; keep one row"),
         (["--from", "both.csv"], "holds both 0 and -1 for Smiling"),
+        (["--from", "both.csv", "--unknown", "5"], "--unknown is 0 or -1, not 5"),
         (["--from", "odd.csv"], "odd.csv, row 2 below the header: Smiling is 'maybe'"),
         (["--from", "lost.csv"], "the image 'x/9.jpg' (and 1 more), which data/"),
         (["--from", "other.csv"], "row 1 below the header: the data have no label 'Hat'"),
