@@ -21,12 +21,14 @@ from stages.stats import stats
 from stages.tools.align import align
 from stages.tools.card import card
 from stages.tools.compare import compare
+from stages.tools.correct import correct
 from stages.tools.demo import demo
 from stages.tools.diff import diff
 from stages.tools.init import init
 from stages.tools.photographs import photographs
 from stages.tools.predict import predict
 from stages.tools.profile import profile
+from stages.tools.publish import publish
 from stages.tools.recipe import recipe
 from stages.tools.report import report
 from stages.tools.samples import samples
@@ -44,8 +46,8 @@ app = typer.Typer(
 for stage in (download, stats, shard, train, evaluate, export):
     app.command(rich_help_panel="Stages, in the order of `dvc repro`")(stage)
 COMMANDS = (
-    align, card, compare, demo, diff, init, photographs, predict, profile, recipe, report, samples,
-    verify,
+    align, card, compare, correct, demo, diff, init, photographs, predict, profile, publish,
+    recipe, report, samples, verify,
 )  # fmt: skip
 for command in COMMANDS:
     app.command(rich_help_panel="Beside them")(command)

@@ -10,6 +10,7 @@ from tests.support.project import ROOT
 FLOORS = (
     {"stages"},
     {"report", "apps"},
+    {"suspects"},
     {"training", "evaluation", "export"},
     {"network", "verification", "packing"},
     {"sources", "shards", "faces"},

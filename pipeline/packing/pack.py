@@ -7,7 +7,7 @@ Arrow file) once the shard stands whole under its name.
 
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -170,17 +170,27 @@ def _write_tar(task: ShardTask, path: Path, bad: list[LeftOut]) -> tuple[Shard, 
     crops = _crops(task, bad)
     if task.settings.shuffle is not None:  # read in the files' order, written in the shard's own
         crops = iter(sorted(crops, key=lambda sample: sample.place))
-    kind, written = task.settings.crop.format, []
+    return write_tar(path, task.name, crops, task.settings.crop.format, len(task.labels))
+
+
+def write_tar(
+    path: Path, name: str, crops: Iterable[Sample], kind: str, labels: int
+) -> tuple[Shard, list[Sample]]:
+    """Write samples whose images are crops into a tar that the index calls `name`.
+
+    `kind` is the ending of the crops, `labels` how many each has. Returns the tar's record and the
+    samples without their images.
+    """
+    written = []
     with TarWriter(path) as tar:
         for sample in crops:
             crop = bytes(sample.image)
             offset = tar.add(f"{sample.key}.{kind}", crop)
-            tar.add(f"{sample.key}.json", sample_json(sample, len(task.labels)))
+            tar.add(f"{sample.key}.json", sample_json(sample, labels))
             written.append(
                 sample._replace(image=b"", offset=offset, length=len(crop), crc32=zlib.crc32(crop))
             )
-    shard = Shard(name=task.name, samples=len(written), bytes=tar.size, sha256=tar.sha256)
-    return shard, written
+    return Shard(name=name, samples=len(written), bytes=tar.size, sha256=tar.sha256), written
 
 
 def _crops(task: ShardTask, bad: list[LeftOut]) -> Iterator[Sample]:

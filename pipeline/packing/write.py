@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,12 @@ def _pack_into(
         raise _too_bad(raw, bad, total, settings)
     marks = [read_mark(task.mark) for task in tasks]
     index = _describe(tasks, marks, source, settings)
-    _write_index(tasks, marks, scratch, index, index_schema(source.attributes, source.extra))
+    schema = index_schema(source.attributes, source.extra)
+    write_indexes(scratch, index, schema, [mark.rows for mark in marks])
+    kept = {task.name for task in tasks} | {"index.json", "index.parquet", "_info.json"}
+    for path in scratch.iterdir():  # the marks, and what no plan knows
+        if path.name not in kept:
+            path.unlink()
     return index
 
 
@@ -135,11 +141,9 @@ def _describe(
     )
 
 
-def _write_index(
-    tasks: list[ShardTask], marks: list[Mark], folder: Path, index: Index, schema: pa.Schema
-) -> None:
-    """Write the three indexes from the marks, then remove the marks and what no plan knows."""
-    rows = pa.concat_tables([schema.empty_table(), *(mark.rows for mark in marks)])
+def write_indexes(folder: Path, index: Index, schema: pa.Schema, parts: Sequence[pa.Table]) -> None:
+    """Write the three indexes of a folder; `parts` are the rows of its shards, in their order."""
+    rows = pa.concat_tables([schema.empty_table(), *parts])
     with new_file(folder / "index.parquet") as partial:
         groups = MOST_CHUNKS // len(schema)
         size = max(10 * ROWS_PER_GROUP, -(-len(rows) // groups))
@@ -147,10 +151,6 @@ def _write_index(
     splits = {split: _timm_split(split, listed) for split, listed in index.shards.items()}
     write_json(folder / "_info.json", {"splits": splits})
     write_json(folder / "index.json", index.model_dump())
-    kept = {task.name for task in tasks} | {"index.json", "index.parquet", "_info.json"}
-    for path in folder.iterdir():
-        if path.name not in kept:
-            path.unlink()
 
 
 def _timm_split(name: str, shards: list[Shard]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from pipeline.dataset.labels import Labels, label_matrix
 from pipeline.dataset.statistics import attribute_rows, headline
 from pipeline.errors import PipelineError
 from pipeline.files import new_file, sole_writer, write_json
+from pipeline.published import published
 from pipeline.report.croissant import croissant_json
 from pipeline.shards.index import Index, check_rows, check_tars, read_index, read_tables
 from pipeline.shards.sample import index_schema
@@ -133,6 +134,14 @@ def _facts(index: Index) -> dict[str, str | int]:
     return {name: value for name, value in said.items() if isinstance(value, str | int)}
 
 
+def _holds_celeba(index: Index) -> bool:
+    """Whether images are CelebA's, or those of a part are."""
+    parts = index.provenance.get("parts")
+    facts = parts.values() if isinstance(parts, dict) else ()
+    sources = [index.source, *(said.get("source") for said in facts if isinstance(said, dict))]
+    return any(source in OFFICIAL for source in sources)
+
+
 def _licence(index: Index) -> str:
     return str(index.licence).rstrip(".")
 
@@ -180,6 +189,8 @@ def _readme(index: Index, header: dict[str, Any], table: pa.Table, place: str) -
         quarantine=len(index.quarantine),
         provenance=_facts(index),
         place=place,
+        view=published(index.provenance),
+        celeba=_holds_celeba(index),
         licence=_licence(index),
         size=index.size,
         format=index.format,

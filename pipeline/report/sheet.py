@@ -22,11 +22,13 @@ def draw_sheet(
     captions: Sequence[Sequence[str]],
     path: Path,
     group: int = 1,
+    title: str = "",
 ) -> None:
     """Lay out rows of RGB images [H, W, 3], all of one size, with a caption under each.
 
     Captions may be fewer than images, may have several lines, and are wrapped to the width of
-    an image. Small images are enlarged. Each `group` of a row stands close together.
+    an image. Small images are enlarged. Each `group` of a row stands close together. A title stands
+    above all.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -39,12 +41,16 @@ def draw_sheet(
         _LINE * max((text.count("\n") + 1 for text in row if text), default=0) for row in texts
     ]
     columns = max(len(row) for row in images)
-    size = (_GAP + columns * (width + _GAP), _GAP + sum(height + _GAP + room for room in below))
+    wide = _GAP + columns * (width + _GAP)
+    headline = _wrapped(title, wide - 2 * _GAP)
+    above = (headline.count("\n") + 1) * _LINE + _GAP if title else 0
+    size = (wide, above + _GAP + sum(height + _GAP + room for room in below))
     sheet = Image.new("RGB", size, "white")
     pen = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=13)
     lefts = [_GAP + i * (width + _GAP) - i % group * (_GAP - 2) for i in range(columns)]
-    top = _GAP
+    pen.multiline_text((_GAP, _GAP), headline, fill=INK, font=font, spacing=3)
+    top = _GAP + above
     for pictures, row, room in zip(images, texts, below, strict=True):
         for left, picture in zip(lefts, pictures, strict=False):
             enlarged = Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS)

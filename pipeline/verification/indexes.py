@@ -14,6 +14,7 @@ from pipeline.dataset.keys import key_of
 from pipeline.dataset.parquet import open_bounded, read_table
 from pipeline.dataset.raw_index import RawIndex
 from pipeline.files import is_junk
+from pipeline.published import CORRECTIONS, is_published
 from pipeline.records import Record, load_record
 from pipeline.shards.index import SMALLEST_SAMPLE, Index
 from pipeline.shards.sample import EXTRA, NULLABLE, index_schema
@@ -21,8 +22,8 @@ from pipeline.verification.faults import Notes
 
 _OUR_NAME = re.compile(r"[a-z]+-\d{6,}\.tar")
 
-BESIDE = {"README.md", "croissant.json"}
-"""The dataset's card, which no index lists."""
+BESIDE = {"README.md", "croissant.json", CORRECTIONS}
+"""The dataset's card and what was corrected in it, which no index lists."""
 
 Span = tuple[int, int]
 """First and last (exclusive) of a shard's rows of index.parquet."""
@@ -62,7 +63,7 @@ def check_index(
         _compare_counts(index, names, notes)
         with notes.reading(folder / "_info.json"):
             _compare_info(load_record(_Info, folder / "_info.json"), index, notes)
-        if (raw / "source.json").exists():
+        if (raw / "source.json").exists() and not is_published(index.provenance):
             _compare_with_source(index, raw, notes)
         with notes.reading(folder / "index.parquet"):
             spans = _compare_rows(folder / "index.parquet", index, quick, notes)

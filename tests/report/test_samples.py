@@ -32,7 +32,7 @@ def sheet(shards: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Sheet]
     """Choose samples and, with `augment`, change them: the pictures and captions to be drawn."""
     drawn: list[Sheet] = []
 
-    def keep(images, captions, path, group=1):
+    def keep(images, captions, path, group=1, title=""):
         drawn.append((list(chain(*images)), list(chain(*captions))))
 
     monkeypatch.setattr(report_sheet, "draw_sheet", keep)

@@ -35,3 +35,14 @@ def test_unknown_formats_are_refused_before_anything_is_written(tmp_path: Path) 
     with pytest.raises(PipelineError, match=r"\.png or \.jpg"):
         draw_sheet([[np.zeros((9, 9, 3), np.uint8)]], [], tmp_path / "s.gif")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_title_stands_above_all_and_moves_the_rest_down(tmp_path: Path) -> None:
+    picture = [[np.full((96, 96, 3), 10, np.uint8)] * 3]
+    draw_sheet(picture, [], tmp_path / "plain.png")
+    draw_sheet(picture, [], tmp_path / "titled.png", title="Suspects 1 to 3 of 8,103,960")
+    with Image.open(tmp_path / "plain.png") as one, Image.open(tmp_path / "titled.png") as other:
+        plain, titled = np.asarray(one), np.asarray(other)
+    above = len(titled) - len(plain)
+    assert above == 24 and (titled[:above] < 128).any()
+    assert (titled[above:] == plain).all()

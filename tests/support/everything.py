@@ -67,6 +67,8 @@ def everything(image: str, photograph: str) -> None:
     run("verify")
     run("card")
     run("samples")
+    run("correct")
+    run("publish", "published")
     run("report")
     profile.REFERENCES.clear()  # they are large
     run("profile", "--runs", "1")

@@ -79,6 +79,7 @@ COMMANDS = (
     Command("evaluate", ("evaluate",), ("data/evaluation",)),
     Command("export", ("export",), ("data/export",)),
     Command("card", ("card",), ("data/synthetic/croissant.json", "data/synthetic/README.md")),
+    Command("publish", ("publish", "published"), ("published",)),
     Command("samples", ("samples", "--out", "sheet.jpg"), ("sheet.jpg",)),
     Command(
         "samples of foreign tars",

@@ -1,5 +1,6 @@
 """Raw files and shards looked at, and spoilt."""
 
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ from pipeline.dataset.labels import label_names
 from pipeline.dataset.raw import raw_files
 from pipeline.files import sha256_of, write_json
 from pipeline.packing.plan import ShardSettings
+from tests.support.project import write_params
 
 SETTINGS = ShardSettings(CropSettings(size=64, quality=95), samples=20)
 
@@ -40,6 +42,14 @@ def spoil(raw: Path, folder: Path, **spoiled: bytes) -> Path:
             )
     (folder / "source.json").write_bytes((raw / "source.json").read_bytes())
     return folder
+
+
+def project_of(shards: Path, folder: Path) -> Path:
+    """A project in a folder: the tiny params and a copy of the shards. Returns the copy."""
+    write_params(folder / "params.yaml")
+    copy = folder / "data/synthetic/shards"
+    shutil.copytree(shards, copy)
+    return copy
 
 
 def with_source(folder: Path, pictures: str = "portraits") -> Path:

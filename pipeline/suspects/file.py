@@ -58,21 +58,36 @@ def write_suspects(path: Path, table: pa.Table, methods: dict[str, str]) -> None
         )  # fmt: skip
 
 
-def read_top(path: Path, count: int, splits: Sequence[str] = ()) -> list[Suspect]:
-    """The `count` most suspicious labels, of some splits alone where they are named.
+def read_top(
+    path: Path, count: int, splits: Sequence[str] = (), attributes: Sequence[str] = ()
+) -> list[Suspect]:
+    """The `count` most suspicious labels, of some splits or attributes alone where they are named.
 
     Raises PipelineError where the file is missing or another.
     """
     found: list[Suspect] = []
     for table in _tables(path):
-        if splits:
-            import pyarrow.compute as pc
-
-            table = table.filter(pc.is_in(table["split"], pa.array(list(splits))))
+        table = _only(table, splits, attributes)
         found += [Suspect(**row) for row in table.slice(0, count - len(found)).to_pylist()]
         if len(found) >= count:
             break
     return found
+
+
+def count_suspects(path: Path, splits: Sequence[str] = (), attributes: Sequence[str] = ()) -> int:
+    """How many labels the file has, of those that `read_top` chooses from. Raises as it does."""
+    columns = ["split", "attribute"]
+    return sum(len(_only(table, splits, attributes)) for table in _tables(path, columns))
+
+
+def _only(table: pa.Table, splits: Sequence[str], attributes: Sequence[str]) -> pa.Table:
+    """The rows of some splits and attributes; of all where none is named."""
+    import pyarrow.compute as pc
+
+    for column, wanted in (("split", splits), ("attribute", attributes)):
+        if wanted:
+            table = table.filter(pc.is_in(table[column], pa.array(list(wanted))))
+    return table
 
 
 def read_suspicion(path: Path, split: str, keys: pa.Array, names: Sequence[str]) -> np.ndarray:
@@ -95,9 +110,9 @@ def read_suspicion(path: Path, split: str, keys: pa.Array, names: Sequence[str])
     return matrix
 
 
-def _tables(path: Path) -> Iterator[pa.Table]:
+def _tables(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     try:
-        yield from read_tables(path, SCHEMA, most_rows=MOST_ROWS)
+        yield from read_tables(path, SCHEMA, columns, MOST_ROWS)
     except FileNotFoundError:
         raise PipelineError(f"{path} does not exist; run `pipeline suspects` first.") from None
     except (OSError, pa.ArrowException, ValueError) as error:

@@ -1,0 +1,1 @@
+"""Labels that may be wrong: how suspicious each is, and how many of an attribute are."""
