@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.dataset.arrow import number_column, text_column
-from pipeline.dataset.parquet import LARGEST_PART, read_table
+from pipeline.dataset.parquet import LARGEST_PART, open_bounded, read_table
 from pipeline.errors import PipelineError, one_line
 from pipeline.files import new_file
 
@@ -39,6 +39,19 @@ def write_logits(
     rows = max(1_000, LARGEST_PART // 2 // (8 * len(columns)))
     with new_file(path) as partial:
         pq.write_table(table, partial, rows, compression="zstd", use_dictionary=False)
+
+
+def epochs_of(path: Path) -> int:
+    """How many epochs a file of `pipeline train` is of. Raises as `read_logits` does."""
+    try:
+        with open_bounded(path, most_rows=MOST_ROWS) as file:
+            return int((file.schema_arrow.metadata or {})[b"epochs"])
+    except FileNotFoundError:
+        raise
+    except (OSError, pa.ArrowException, ValueError, KeyError) as error:
+        raise PipelineError(
+            f"{path} cannot be read ({one_line(error)}); run `pipeline train` again."
+        ) from error
 
 
 def read_logits(

@@ -8,9 +8,9 @@ from pathlib import Path
 from pipeline.csv_file import IMAGE_COLUMNS, read_csv
 from pipeline.errors import PipelineError, one_line
 from pipeline.evaluation.mistakes import MISTAKE_COLUMNS
-from pipeline.suspects.file import count_suspects, read_top
 from pipeline.reading import read_plain
 from pipeline.report.named import Asked, Named
+from pipeline.suspects.file import count_suspects, read_top
 from pipeline.tables import readable
 
 

@@ -1,9 +1,9 @@
 """`suspects.parquet`: every label that is known, the likeliest to be wrong first.
 
 One row a label: its sample's split and key, the attribute, the label as the data have it, the
-network's probability that the attribute holds, and `suspicion` in [-2, 2]: how much further the
-network is to the other side than it is wont to be of such labels (`pipeline.evaluation.suspects`).
-The metadata of the file say how each split was judged.
+probability that the attribute is there by all that speaks of it, and `suspicion`, the probability
+that the label is wrong (`pipeline.suspects.rank`). The metadata of the file say how each split was
+judged.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,0 +1,162 @@
+"""What `pipeline suspects` does: fold, gather, rank, write, and one screen."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, get_args
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.dataset.arrow import text_column
+from pipeline.dataset.view import View
+from pipeline.errors import PipelineError
+from pipeline.files import write_csv, write_json
+from pipeline.network.saved import read_description
+from pipeline.network.train_logits import write_logits
+from pipeline.params import Params
+from pipeline.suspects.evidence import OUT_OF_FOLD, TOLD, By, Gathered, gather
+from pipeline.suspects.file import write_suspects
+from pipeline.suspects.rank import SUMMARY_COLUMNS, Ranking, rank_labels
+from pipeline.tables import Row, readable
+from pipeline.vocabulary import SPLITS
+
+LONG: Final = 8
+"""Epochs from which the average over them is taken: the newest logits know labels by heart then."""
+
+SHOWN: Final = 12
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is told."""
+
+    summary: list[Row]
+    """A row an attribute, as in attributes.csv."""
+
+    totals: Row
+    """As in summary.json."""
+
+
+def which(asked: str | None, model: Path, folder: Path, folding: bool) -> By:
+    """By what train is judged. Raises PipelineError where it is asked for something else."""
+    known: tuple[By, ...] = get_args(By)
+    if asked is not None:
+        for by in known:
+            if asked == by:
+                return by
+        raise PipelineError(f"Train can be judged by {', '.join(known)}, and not by {asked!r}.")
+    if folding or (folder / OUT_OF_FOLD).exists():
+        return "out_of_fold"
+    recipe = read_description(model).recipe or {}
+    epochs = recipe.get("train", {}).get("epochs", 1)
+    return "averaged" if epochs >= LONG else "newest"
+
+
+def judge_out_of_fold(settings: Params, view: View, shards: Path, folder: Path, count: int) -> None:
+    """Train `count` networks and write what they say of the people that they never saw."""
+    from pipeline.network.model import architecture_of
+    from pipeline.shards.wanted import wanted_index
+    from pipeline.training.folds import out_of_fold
+
+    index = wanted_index(shards, settings)
+    view.require(index.attributes, shards)
+    found = out_of_fold(
+        architecture_of(settings, index.size), view, shards, settings.train, settings.augment,
+        settings.backbone.weights, count,
+    )  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    logits = {"out_of_fold": found.logits}
+    write_logits(folder / OUT_OF_FOLD, found.keys, view.attributes.model_order, logits)
+    for checkpoints in found.checkpoints:
+        checkpoints.remove()
+
+
+def find_suspects(
+    view: View, shards: Path, model: Path, evaluation: Path, folder: Path, by: By
+) -> Found:
+    """Rank the labels and write the files. Raises PipelineError as `gather` does."""
+    read_description(model).require_set(view.attributes, model)
+    gathered = gather(view, shards, model, evaluation, folder / OUT_OF_FOLD, by)
+    ranking = rank_labels(gathered.splits, view.attributes.model_order)
+    labels, decided = _undecided(ranking.labels, view)
+    totals = _totals(ranking, gathered, labels, decided)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_suspects(folder / "suspects.parquet", labels, gathered.by)
+    write_csv(folder / "attributes.csv", ranking.summary, SUMMARY_COLUMNS)
+    write_json(folder / "summary.json", totals)
+    return Found(ranking.summary, totals)
+
+
+def _undecided(labels: pa.Table, view: View) -> tuple[pa.Table, int]:
+    """The labels that nobody has looked at, and how many somebody has."""
+    import pyarrow.compute as pc
+
+    rows = view.corrections.rows if view.corrections else ()
+    if not rows:
+        return labels, 0
+    looked_at = pc.is_in(labels["key"], text_column(sorted({row.key for row in rows})))
+    places = np.flatnonzero(looked_at.to_numpy())
+    decided = {row.place for row in rows}
+    few = labels.take(pa.array(places)).select(["key", "attribute"]).to_pylist()
+    gone = [
+        place
+        for place, row in zip(places.tolist(), few, strict=True)
+        if (row["key"], row["attribute"]) in decided
+    ]
+    kept = np.ones(len(labels), bool)
+    kept[gone] = False
+    return labels.filter(pa.array(kept)), len(gone)
+
+
+def _totals(ranking: Ranking, gathered: Gathered, labels: pa.Table, decided: int) -> Row:
+    known = [row for row in ranking.summary if row["noise"] is not None]
+    weight = sum(row["labels"] for row in known)
+    noise = sum(row["noise"] * row["labels"] for row in known) / weight if known else None
+    return {
+        "labels": len(labels),
+        "noise": noise,
+        "suspects": {
+            split: sum(row[f"suspects_{split}"] or 0 for row in ranking.summary)
+            for split in gathered.splits
+        },
+        "by": gathered.by,
+        "silent": {split: count for split, count in gathered.silent.items() if count},
+        "looked_at": decided,
+        "unjudged": [split for split in SPLITS if split not in gathered.splits],
+    }
+
+
+def screen(found: Found) -> str:
+    """The screen: how many labels seem wrong, and where."""
+    rows = sorted(found.summary, key=lambda row: -(row["noise"] or 0))[:SHOWN]
+    width = max(17, *(len(row["attribute"]) for row in rows))
+    lines = [f"{'labels that seem wrong':{width + 6}} of train   95 % interval   lost  invented"]
+    for row in rows:
+        if row["noise"] is None:
+            lines.append(f"  {readable(row['attribute']):{width + 4}} too few labels")
+            continue
+        noise, low, high, lost, invented = (
+            f"{100 * row[name]:.2f}"
+            for name in ("noise", "noise_low", "noise_high", "lost", "invented")
+        )
+        lines.append(
+            f"  {readable(row['attribute']):{width + 4}} {noise:>6} % {low:>7} to {high:>5} "
+            f"{lost:>6} {invented:>9}"
+        )
+    totals = found.totals
+    if totals["noise"] is not None:
+        lines += ["", f"all attributes: {totals['noise']:.2%} of the labels of train"]
+    for split, by in totals["by"].items():
+        silent = totals["silent"].get(split, 0)
+        told = f"; nothing is known of {silent:,} images" if silent else ""
+        count = totals["suspects"][split]
+        lines.append(
+            f"{split:6}{count:>9,} labels are likelier wrong than right, by {TOLD[by]}{told}"
+        )
+    if totals["unjudged"]:
+        lines.append(
+            f"not judged: {' and '.join(totals['unjudged'])} (no images, or not in predictions.parquet)"
+        )
+    if totals["looked_at"]:
+        lines.append(f"{totals['looked_at']:,} labels were looked at before and are left out")
+    return "\n".join(lines)

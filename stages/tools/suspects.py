@@ -1,0 +1,61 @@
+"""Command `suspects`: labels that may be wrong, the likeliest first."""
+
+from typing import Annotated
+
+import typer
+
+from stages.layout import (
+    EVALUATION,
+    MODEL,
+    PARAMS,
+    SUSPECTS,
+    ParamsFile,
+    corrections_file,
+    shard_folder,
+)
+
+
+def suspects(
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            min=2, max=20, metavar="K", help="Train K networks, each without a part of the people."
+        ),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHICH",
+            help="Judge train by: newest, averaged, out_of_fold. Default: the best.",
+        ),
+    ] = None,
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Rank every label by the probability that it is wrong. Writes data/suspects.
+
+    Train is judged by what the training itself saw of each label, valid and test by the network's
+    predictions, together with the image's other labels and the person's other pictures. With
+    --folds K networks are trained in addition, each judging the people that it never saw; a run
+    that was killed goes on. What they say is kept and used from then on.
+
+    Writes suspects.parquet (every label), attributes.csv (how many labels of each attribute are
+    wrong, with 95 % intervals) and summary.json. Labels that corrections/SOURCE.csv speaks of have
+    been looked at and are left out.
+    """
+    from pipeline.dataset.view import open_view
+    from pipeline.files import sole_writer
+    from pipeline.params import load_params
+    from pipeline.suspects import command
+
+    settings = load_params(params)
+    source = settings.data.source
+    view = open_view(settings, corrections_file(source))
+    way = command.which(by, MODEL, SUSPECTS, folds is not None)
+    shards = shard_folder(source)
+    with sole_writer(SUSPECTS):
+        if folds is not None:
+            command.judge_out_of_fold(settings, view, shards, SUSPECTS, folds)
+        found = command.find_suspects(view, shards, MODEL, EVALUATION, SUSPECTS, way)
+    print(command.screen(found))
+    print(f"{SUSPECTS}: suspects.parquet, attributes.csv, summary.json")
+    print("look at them: `pipeline browse`, or `pipeline samples --suspects`")
