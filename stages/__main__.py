@@ -32,6 +32,7 @@ from stages.tools.publish import publish
 from stages.tools.recipe import recipe
 from stages.tools.report import report
 from stages.tools.samples import samples
+from stages.tools.suspects import suspects
 from stages.tools.verify import verify
 from stages.train import train
 
@@ -47,7 +48,7 @@ for stage in (download, stats, shard, train, evaluate, export):
     app.command(rich_help_panel="Stages, in the order of `dvc repro`")(stage)
 COMMANDS = (
     align, card, compare, correct, demo, diff, init, photographs, predict, profile, publish,
-    recipe, report, samples, verify,
+    recipe, report, samples, suspects, verify,
 )  # fmt: skip
 for command in COMMANDS:
     app.command(rich_help_panel="Beside them")(command)

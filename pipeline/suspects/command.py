@@ -11,8 +11,7 @@ from pipeline.dataset.arrow import text_column
 from pipeline.dataset.view import View
 from pipeline.errors import PipelineError
 from pipeline.files import write_csv, write_json
-from pipeline.network.saved import read_description
-from pipeline.network.train_logits import write_logits
+from pipeline.network.train_logits import FILE, epochs_of, write_logits
 from pipeline.params import Params
 from pipeline.suspects.evidence import OUT_OF_FOLD, TOLD, By, Gathered, gather
 from pipeline.suspects.file import write_suspects
@@ -47,9 +46,10 @@ def which(asked: str | None, model: Path, folder: Path, folding: bool) -> By:
         raise PipelineError(f"Train can be judged by {', '.join(known)}, and not by {asked!r}.")
     if folding or (folder / OUT_OF_FOLD).exists():
         return "out_of_fold"
-    recipe = read_description(model).recipe or {}
-    epochs = recipe.get("train", {}).get("epochs", 1)
-    return "averaged" if epochs >= LONG else "newest"
+    try:
+        return "averaged" if epochs_of(model / FILE) >= LONG else "newest"
+    except FileNotFoundError:
+        raise PipelineError(f"{model / FILE} does not exist; run `pipeline train` first.") from None
 
 
 def judge_out_of_fold(settings: Params, view: View, shards: Path, folder: Path, count: int) -> None:
@@ -75,7 +75,6 @@ def find_suspects(
     view: View, shards: Path, model: Path, evaluation: Path, folder: Path, by: By
 ) -> Found:
     """Rank the labels and write the files. Raises PipelineError as `gather` does."""
-    read_description(model).require_set(view.attributes, model)
     gathered = gather(view, shards, model, evaluation, folder / OUT_OF_FOLD, by)
     ranking = rank_labels(gathered.splits, view.attributes.model_order)
     labels, decided = _undecided(ranking.labels, view)
@@ -154,9 +153,8 @@ def screen(found: Found) -> str:
             f"{split:6}{count:>9,} labels are likelier wrong than right, by {TOLD[by]}{told}"
         )
     if totals["unjudged"]:
-        lines.append(
-            f"not judged: {' and '.join(totals['unjudged'])} (no images, or not in predictions.parquet)"
-        )
+        names = " and ".join(totals["unjudged"])
+        lines.append(f"not judged: {names} (no images, or not in predictions.parquet)")
     if totals["looked_at"]:
         lines.append(f"{totals['looked_at']:,} labels were looked at before and are left out")
     return "\n".join(lines)

@@ -1,12 +1,16 @@
 """How many labels of an attribute are wrong: the floor and the ceiling of its curve.
 
-Where a network is ever surer that an attribute is absent, the share of positive labels falls to
-the rate at which absent ones are called present, and no further; likewise at the other end. So
-the share by logit is a logistic curve between two asymptotes, the two rates of noise, independent
-of how hard the attribute is in between. The curve is the four-parameter logistic of item response
-theory (Barton and Lord, 1981); that its ends are the rates of noise is the argument of anchor points
-(Liu and Tao, *Classification with noisy labels by importance reweighting*, 2016). It sees mistakes
-that fall on clear images; those that pile up where images are ambiguous look like ambiguity.
+Where all evidence is ever surer that an attribute is absent, the share of positive labels falls to
+the rate at which absent ones are called present, and no further; likewise at the other end. So the
+share by logit is a logistic curve between two asymptotes, which are the two rates of noise however
+hard the attribute is in between: the four-parameter logistic of item response theory (Barton and
+Lord, 1981). That the ends are the noise is the argument of anchor points (Liu and Tao,
+"Classification with noisy labels by importance reweighting", 2016). Mistakes on clear images are
+seen so; those that pile up where images are ambiguous look like ambiguity.
+
+Confident learning (Northcutt et al., "Confident learning", 2021) counts what exceeds thresholds of
+its class instead, and takes what the network cannot tell for noise: benchmarks/suspects.py has both
+beside each other.
 """
 
 from typing import Final, NamedTuple
@@ -78,8 +82,8 @@ def estimate_noise(
 ) -> tuple[Curve, Noise | None]:
     """The curve of N labels and the noise among them.
 
-    `logits` [N], `values` bool [N], and who is shown, int [N] from 0. PLAIN and None where there are
-    too few labels of either kind.
+    `logits` [N], `values` bool [N], and who is shown, int [N] from 0. PLAIN and None where there
+    are too few labels of either kind.
     """
     if min(values.sum(), (~values).sum()) < FEWEST:
         return PLAIN, None

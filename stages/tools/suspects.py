@@ -26,7 +26,7 @@ def suspects(
         str | None,
         typer.Option(
             metavar="WHICH",
-            help="Judge train by: newest, averaged, out_of_fold. Default: the best.",
+            help="Judge train by newest, averaged or out_of_fold; else the best.",
         ),
     ] = None,
     params: ParamsFile = PARAMS,
