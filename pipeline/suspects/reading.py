@@ -103,9 +103,8 @@ def cut_people(celeb_id: np.ndarray, count: int, seed: int) -> np.ndarray:
     """A fold in [0, count) for each image, the same for all of a person; int64 [N]."""
     person = np.where(celeb_id < 0, -1 - np.arange(len(celeb_id)), celeb_id)
     _, person = np.unique(person, return_inverse=True)
-    return np.random.default_rng([seed, count]).integers(0, count, person.max(initial=0) + 1)[
-        person
-    ]
+    generator = np.random.default_rng([seed, count])
+    return generator.integers(0, count, person.max(initial=0) + 1)[person]
 
 
 def _moments(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

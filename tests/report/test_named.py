@@ -10,17 +10,17 @@ import pytest
 from pipeline.dataset.corrections import Correction, Corrections, spell
 from pipeline.dataset.view import View
 from pipeline.errors import PipelineError
+from pipeline.files import write_csv
+from pipeline.report import asked as ask
+from pipeline.report.named import read_named
+from pipeline.report.samples import Samples
+from pipeline.shards.read import ShardReader
 from pipeline.suspects.file import (
     SCHEMA,
     count_suspects,
     read_top,
     write_suspects,
 )
-from pipeline.files import write_csv
-from pipeline.report import asked as ask
-from pipeline.report.named import read_named
-from pipeline.report.samples import Samples
-from pipeline.shards.read import ShardReader
 from tests.support.attributes import CELEBA, CELEBA_VIEW
 
 PAIR = ("kind", "distance", "image", "other_image")
