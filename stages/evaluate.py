@@ -1,5 +1,6 @@
 """Stage `evaluate`: how good the network is, in tables, pictures and one screen."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -21,10 +22,10 @@ def evaluate(
     """Judge the network. Reads data/SOURCE/shards and data/model, writes data/evaluation.
 
     Writes metrics.json (eight headline numbers), overall.csv (by rule of decision), intervals.csv
-    (95 %), attributes.csv, regions.csv, slices.csv, gaps.csv, contradictions.csv,
-    mistakes.csv, calibration.csv, published.csv (others' results beside ours), thresholds.json
-    (chosen on valid), radar.json, pictures of them, and predictions.parquet, from which all of it
-    can be made again.
+    (95 %), attributes.csv, regions.csv, slices.csv, gaps.csv, contradictions.csv, corrected.csv
+    (by official and by corrected labels), mistakes.csv, calibration.csv, published.csv (others'
+    results beside ours), thresholds.json (chosen on valid), radar.json, pictures of them, and
+    predictions.parquet, from which all of it can be made again.
     """
     from pipeline import needs
     from pipeline.dataset.view import open_view
@@ -66,6 +67,12 @@ def evaluate(
         plots.draw_calibration(result.calibration, partial / "calibration.png")
         plots.draw_published(result.published, caveat, partial / "published.png")
     print(summary(result), "", sep="\n")
+    if found.learnt:
+        print(
+            f"warning: corrections moved {found.learnt:,} images of {settings.evaluate.split} to"
+            " train: by official labels they are judged though they were learnt from.",
+            file=sys.stderr,
+        )
     if result.published:
         told = f"against the field: {caveat}" if caveat else published.table(result.published, None)
         print(told)

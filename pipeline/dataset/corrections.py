@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import numpy as np
 from filelock import FileLock
 
 from pipeline.attributes import is_attribute_name
@@ -66,6 +67,28 @@ class Correction(NamedTuple):
     def sound(self) -> bool:
         """Whether the label was looked at and stays."""
         return self.was == self.now
+
+
+class Patch(NamedTuple):
+    """What corrections change in the rows of a split."""
+
+    rows: np.ndarray
+    """int64 [P]."""
+
+    columns: np.ndarray
+    """int64 [P], places among the labels of the source."""
+
+    values: np.ndarray
+    """bool [P]; False where unknown."""
+
+    known: np.ndarray
+    """bool [P]."""
+
+    leaving: np.ndarray
+    """int64 [L]: rows that are dropped, or counted to another split."""
+
+    arriving: dict[str, np.ndarray]
+    """Rows of other splits that count to this one, int64 [...] each, by their split."""
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.dataset.arrow import bool_column, numbers_or, text_column
+from pipeline.dataset.corrections import Patch
 from pipeline.dataset.keys import key_of
 from pipeline.dataset.labels import Labels, label_matrix
 from pipeline.dataset.raw import raw_files, read_columns
 from pipeline.dataset.raw_index import RawIndex, read_source
-from pipeline.dataset.view import Patch, View
+from pipeline.dataset.view import View
 from pipeline.vocabulary import SPLITS
 
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,7 @@ from pipeline.dataset.corrections import (
     SPLIT,
     Correction,
     Corrections,
+    Patch,
     read_corrections,
     spell,
 )
@@ -44,28 +45,6 @@ class Official(Protocol):
 
     def column(self, name: str) -> pa.Array:
         """A label."""
-
-
-class Patch(NamedTuple):
-    """What corrections change in the rows of a split."""
-
-    rows: np.ndarray
-    """int64 [P]."""
-
-    columns: np.ndarray
-    """int64 [P], places among the labels of the source."""
-
-    values: np.ndarray
-    """bool [P]; False where unknown."""
-
-    known: np.ndarray
-    """bool [P]."""
-
-    leaving: np.ndarray
-    """int64 [L]: rows that are dropped, or counted to another split."""
-
-    arriving: dict[str, np.ndarray]
-    """Rows of other splits that count to this one, int64 [...] each, by their split."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from pipeline.dataset.statistics import constant_loss, majority_accuracy, preval
 from pipeline.errors import PipelineError
 from pipeline.evaluation.bootstrap import Resamples, accuracy_intervals, overall_intervals, resample
 from pipeline.evaluation.calibration import calibration_rows
+from pipeline.evaluation.corrected import CORRECTED_COLUMNS, corrected_rows
 from pipeline.evaluation.metrics import (
     OF_COUNTS,
     as_row,
@@ -53,7 +54,7 @@ class Evaluation:
     """What `data/evaluation` holds, one file per field; rows are in model order."""
 
     metrics: Row
-    """The eight numbers to compare runs by."""
+    """The eight numbers to compare runs by; `corrected` holds them by corrected labels."""
 
     thresholds: dict[str, Any]
 
@@ -72,6 +73,9 @@ class Evaluation:
     contradictions: list[Row]
     mistakes: list[Row]
     calibration: list[Row]
+
+    corrected: list[Row]
+    """Official and corrected labels beside each other; none where corrections change nothing."""
 
     radar: list[Row]
     """JSON: accuracy and baseline in per cent."""
@@ -126,14 +130,17 @@ def evaluate(predictions: Predictions, settings: Evaluate) -> Evaluation:
         attributes, columns, counted, kept["attributes"], resamples
     )
     told = _known_labels(judged, slice(None))
+    metrics = _metrics(ours, constant)
+    if (again := predictions.corrected.get(settings.split)) is not None:
+        metrics["corrected"] = _metrics(
+            overall(
+                count(again.probabilities >= settings.threshold, again.labels, again.known),
+                scores(again.probabilities, again.labels, again.known),
+            ),
+            _constant(again, predictions.corrected_rates()),
+        )
     return Evaluation(
-        metrics={
-            "accuracy": ours["accuracy"],
-            "baseline_accuracy": constant["accuracy"],
-            "loss": ours["loss"],
-            "baseline_loss": constant["loss"],
-            **{name: ours[name] for name in ("recall", "specificity", "balanced_accuracy", "f1")},
-        },
+        metrics=metrics,
         thresholds=kept,
         overall=[
             {"rule": rule, "split": settings.split, "images": len(labels), **told, **values}
@@ -152,6 +159,7 @@ def evaluate(predictions: Predictions, settings: Evaluate) -> Evaluation:
         contradictions=contradictory_answers(attributes, labels, answers),
         mistakes=mistake_rows(judged.names, judged.keys, labels, known, probabilities, answers),
         calibration=calibration_rows(probabilities, labels, known),
+        corrected=corrected_rows(judged, again, settings.threshold),
         radar=[
             {
                 "attribute": row["attribute"],
@@ -163,6 +171,17 @@ def evaluate(predictions: Predictions, settings: Evaluate) -> Evaluation:
         ],
         published=_published(attributes, rows),
     )
+
+
+def _metrics(ours: Row, constant: Row) -> Row:
+    """The eight numbers to compare runs by."""
+    return {
+        "accuracy": ours["accuracy"],
+        "baseline_accuracy": constant["accuracy"],
+        "loss": ours["loss"],
+        "baseline_loss": constant["loss"],
+        **{name: ours[name] for name in ("recall", "specificity", "balanced_accuracy", "f1")},
+    }
 
 
 def _published(attributes: AttributeSet, rows: list[Row]) -> list[Row]:
@@ -187,6 +206,7 @@ def write(evaluation: Evaluation, folder: Path) -> None:
         "gaps": GAP_COLUMNS,
         "mistakes": MISTAKE_COLUMNS,
         "contradictions": CONTRADICTION_COLUMNS,
+        "corrected": CORRECTED_COLUMNS,
         "published": PUBLISHED_COLUMNS,
     }
     for name, content in vars(evaluation).items():

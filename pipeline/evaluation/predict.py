@@ -1,5 +1,6 @@
 """Ask a trained network about splits of the shards; torch is imported when that is done."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from pipeline.dataset.statistics import prevalence
 from pipeline.dataset.view import View
 from pipeline.errors import PipelineError
+from pipeline.evaluation.corrected import same_labels
 from pipeline.evaluation.metrics import sigmoid
 from pipeline.evaluation.predictions import Predictions, SplitPredictions
 from pipeline.files import sha256_of
@@ -22,7 +24,7 @@ def predict_splits(settings: Params, view: View, model_folder: Path, shards: Pat
     from pipeline.network.device import choose_device
     from pipeline.network.inference import predict_logits
     from pipeline.network.saved import load_model
-    from pipeline.shards.looked_at import split_labels
+    from pipeline.shards.looked_at import look, split_labels
     from pipeline.shards.read import ShardReader
     from pipeline.shards.wanted import wanted_index
 
@@ -35,25 +37,50 @@ def predict_splits(settings: Params, view: View, model_folder: Path, shards: Pat
             f"The crops of {shards} have {size} px and the network of {model_folder} takes {taken};"
             " run `pipeline train` again."
         )
-    device = choose_device(settings.train.device)
-    rates = np.full(len(view.attributes.names), np.nan)
-    if index.samples("train"):
-        train = split_labels(shards, "train", view)
-        rates = prevalence(train.values, train.known)
-    valid = ["valid"] if index.samples("valid") and len(split_labels(shards, "valid", view)) else []
-    splits: dict[str, SplitPredictions] = {}
-    for split in dict.fromkeys((settings.evaluate.split, *valid)):
+    device, judged = choose_device(settings.train.device), settings.evaluate.split
+
+    def ask(split: str, view: View, known: SplitPredictions | None = None) -> SplitPredictions:
+        """The probabilities of a split; those of images that are known already are taken over."""
         with ShardReader(shards, split, view) as reader:
-            logits = predict_logits(model, reader, settings.evaluate.batch_size, device)
-            labels = reader.labels()
-            splits[split] = SplitPredictions(
-                reader.names,
-                reader.read_keys(),
-                labels.celeb_id,
-                labels.values,
-                labels.known,
-                sigmoid(logits),
-                labels.origin,
-            )
-    fingerprint = sha256_of(model_folder / "model.safetensors")
-    return Predictions(settings.data.source, fingerprint, view.attributes, rates, splits)
+            keys, labels = reader.read_keys(), reader.labels()
+            probabilities = np.empty((len(keys), len(reader.names)))
+            places = {key: row for row, key in enumerate(known.keys)} if known else {}
+            new = np.array([row for row, key in enumerate(keys) if key not in places], np.int64)
+            old = np.array([row for row, key in enumerate(keys) if key in places], np.int64)
+            if known and len(old):
+                probabilities[old] = known.probabilities[[places[keys[row]] for row in old]]
+            if len(new):
+                reader.keep(new)
+                logits = predict_logits(model, reader, settings.evaluate.batch_size, device)
+                probabilities[new] = sigmoid(logits)
+        return SplitPredictions(
+            labels.names, keys, labels.celeb_id, labels.values, labels.known, probabilities,
+            labels.origin,
+        )  # fmt: skip
+
+    def train_rates(view: View) -> np.ndarray:
+        if not index.samples("train"):
+            return np.full(len(view.attributes.names), np.nan)
+        train = split_labels(shards, "train", view)
+        return prevalence(train.values, train.known)
+
+    official = view.official()
+    valid = index.samples("valid") and len(split_labels(shards, "valid", official))
+    splits = {split: ask(split, official) for split in (judged, *["valid"] * bool(valid))}
+    found = Predictions(
+        settings.data.source,
+        sha256_of(model_folder / "model.safetensors"),
+        view.attributes,
+        train_rates(official),
+        splits,
+    )
+    if not view.corrects:
+        return found
+    corrected = {split: ask(split, view, rows) for split, rows in splits.items()}
+    learnt = look(shards, "train", view).read_keys() if index.samples("train") else []
+    return replace(
+        found,
+        corrected={s: r for s, r in corrected.items() if not same_labels(splits[s], r)},
+        corrected_prevalence=train_rates(view),
+        learnt=0 if judged == "train" else len({*learnt} & {*splits[judged].keys}),
+    )

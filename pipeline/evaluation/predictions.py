@@ -10,9 +10,9 @@ can.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -39,15 +39,27 @@ class _About(Record):
     model: str
     train_prevalence: dict[str, Annotated[float, Field(ge=0, le=1)] | None]
     attributes: AttributeSet
+    corrected_prevalence: dict[str, Annotated[float, Field(ge=0, le=1)] | None] | None = None
+    learnt: Annotated[int, Field(ge=0)] = 0
 
 
 MOST_ROWS: Final = 20_000_000
 """Of the file; what it may unpack to is bounded by its bytes."""
 
 
-def predictions_schema(names: Sequence[str], origin: bool = False) -> pa.Schema:
-    """One row per image; null may be `celeb_id` and labels. `names` are in model order."""
-    columns = {"split": pa.string(), "key": pa.string(), "celeb_id": pa.int64()}
+OFFICIAL: Final = "official"
+CORRECTED: Final = "corrected"
+
+
+def predictions_schema(
+    names: Sequence[str], origin: bool = False, corrected: bool = False
+) -> pa.Schema:
+    """One row per image; null may be `celeb_id` and labels. `names` are in model order.
+
+    Where labels were `corrected`, the column `labels` says whose a row has.
+    """
+    columns = {"split": pa.string()} | ({"labels": pa.string()} if corrected else {})
+    columns |= {"key": pa.string(), "celeb_id": pa.int64()}
     columns |= {"origin": pa.string()} if origin else {}
     columns |= dict.fromkeys(names, pa.bool_())
     return pa.schema({**columns, **{f"{name}_probability": pa.float64() for name in names}})
@@ -101,27 +113,45 @@ class Predictions:
     """
 
     splits: dict[str, SplitPredictions]
-    """Those that have images."""
+    """Those that have images, with the labels that the source has."""
+
+    corrected: dict[str, SplitPredictions] = field(default_factory=dict)
+    """Those that corrections touch, with the labels and images as corrected."""
+
+    corrected_prevalence: np.ndarray | None = None
+    """Like `train_prevalence`, by corrected labels; None without corrections."""
+
+    learnt: int = 0
+    """Images of the split that is judged that corrections moved to train: they were learnt from."""
+
+    def corrected_rates(self) -> np.ndarray:
+        """The prevalence on train by corrected labels, where there are some."""
+        known = self.corrected_prevalence
+        return self.train_prevalence if known is None else known
 
 
 def write(path: Path, predictions: Predictions) -> None:
     """Write the file, whole or not at all."""
-    about = {
+    order = predictions.attributes.model_order
+    about: dict[str, Any] = {
         "source": predictions.source,
         "model": predictions.model,
-        "train_prevalence": {
-            name: None if np.isnan(rate) else float(rate)
-            for name, rate in zip(
-                predictions.attributes.model_order, predictions.train_prevalence, strict=True
-            )
-        },
+        "train_prevalence": _named_rates(order, predictions.train_prevalence),
         "attributes": predictions.attributes.model_dump(),
     }
-    tables = [_table(split, rows) for split, rows in predictions.splits.items()]
+    if predictions.corrected_prevalence is not None:
+        about["corrected_prevalence"] = _named_rates(order, predictions.corrected_prevalence)
+        about["learnt"] = predictions.learnt
+    whose = {OFFICIAL: predictions.splits, CORRECTED: predictions.corrected}
+    tables = [
+        _table(split, rows, name if predictions.corrected else None)
+        for name, splits in whose.items()
+        for split, rows in splits.items()
+    ]
     table = pa.concat_tables(tables).replace_schema_metadata({_METADATA: json.dumps(about)})
     with new_file(path) as partial:
         size = max(1_000, LARGEST_PART // 2 // (9 * len(table.schema)))
-        pq.write_table(table, partial, size, compression="zstd", use_dictionary=["split"])
+        pq.write_table(table, partial, size, compression="zstd", use_dictionary=["split", "labels"])
 
 
 def read(path: Path) -> Predictions:
@@ -137,7 +167,7 @@ def read(path: Path) -> Predictions:
         about = _About.model_validate_json(metadata[_METADATA])
         names = about.attributes.model_order
         rates = np.array([about.train_prevalence[name] for name in names], float)
-        schema = predictions_schema(names, "origin" in there)
+        schema = predictions_schema(names, "origin" in there, "labels" in there)
         table = read_table(path, schema, most_rows=MOST_ROWS)
     except FileNotFoundError:
         raise PipelineError(f"{path} does not exist; run `pipeline evaluate` first.") from None
@@ -159,8 +189,15 @@ def read(path: Path) -> Predictions:
         raise PipelineError(
             f"{path} has the split {odd[0]!r}, which is none of {', '.join(SPLITS)}."
         )
-    splits = {s: _split(table.filter(pc.field("split") == s), names) for s in named}
-    for split, rows in splits.items():
+    whose = table["labels"] if "labels" in there else pa.array([OFFICIAL] * len(table))
+    if odd := sorted({*pc.unique(whose).to_pylist()} - {OFFICIAL, CORRECTED}):
+        raise PipelineError(f"{path} has labels that are {odd[0]!r}, not official or corrected.")
+    splits, corrected = (
+        {s: _split(part.filter(pc.field("split") == s), names)
+         for s in named if s in pc.unique(part["split"]).to_pylist()}
+        for part in (table.filter(pc.equal(whose, name)) for name in (OFFICIAL, CORRECTED))
+    )  # fmt: skip
+    for split, rows in (*splits.items(), *corrected.items()):
         inside = (rows.probabilities >= 0) & (rows.probabilities <= 1)  # NaN is not
         if not inside.all():
             image, attribute = np.argwhere(~inside)[0]
@@ -168,19 +205,32 @@ def read(path: Path) -> Predictions:
                 f"{path}: {names[attribute]}_probability of {rows.keys[image]} ({split}) is"
                 f" {rows.probabilities[image, attribute]}, and a probability lies in [0, 1]."
             )
-    return Predictions(about.source, about.model, about.attributes, rates, splits)
+    again = about.corrected_prevalence
+    return Predictions(
+        about.source, about.model, about.attributes, rates, splits, corrected,
+        None if again is None else np.array([again[name] for name in names], float), about.learnt,
+    )  # fmt: skip
 
 
-def _table(split: str, rows: SplitPredictions) -> pa.Table:
+def _named_rates(names: Sequence[str], rates: np.ndarray) -> dict[str, float | None]:
+    return {
+        name: None if np.isnan(rate) else float(rate)
+        for name, rate in zip(names, rates, strict=True)
+    }
+
+
+def _table(split: str, rows: SplitPredictions, labels: str | None) -> pa.Table:
     columns = [
         pa.array([split] * len(rows.keys)),
+        *([] if labels is None else [pa.array([labels] * len(rows.keys))]),
         pa.array(rows.keys),
         pa.array(rows.celeb_id, mask=rows.celeb_id < 0),
         *([] if rows.origin is None else [pa.array(rows.origin.tolist(), pa.string())]),
         *label_columns(rows.labels, rows.known),
         *(pa.array(column) for column in rows.probabilities.T),
     ]
-    return pa.table(columns, predictions_schema(rows.names, rows.origin is not None))
+    schema = predictions_schema(rows.names, rows.origin is not None, labels is not None)
+    return pa.table(columns, schema)
 
 
 def _split(table: pa.Table, names: tuple[str, ...]) -> SplitPredictions:

@@ -20,7 +20,11 @@ def summary(result: Evaluation) -> str:
     """The screen as text, about 40 lines at most."""
     first = result.overall[0]
     blocks = [
-        [f"{first['images']:,} images of {first['split']}{_known(result)}", *_rules(result)],
+        [
+            f"{first['images']:,} images of {first['split']}{_known(result)}",
+            *_rules(result),
+            *_corrected(result),
+        ],
         _regions(result.regions),
         ["largest gaps", *(_gaps(result.gaps) or ["none whose rates are over enough images"])],
         ["contradictions        labels  predictions", *_contradictions(result.contradictions)],
@@ -47,6 +51,18 @@ def _rules(result: Evaluation) -> list[str]:
         shown = (f"{m} {_interval(intervals[m])}" for m in metrics[:3])
         lines.append(f"95 % at {result.overall[0]['rule']}: {', '.join(shown)}")
     return lines
+
+
+def _corrected(result: Evaluation) -> Iterator[str]:
+    """What corrected labels say, where there are some."""
+    if not result.corrected:
+        return
+    row = result.corrected[0]
+    yield (
+        f"all of this by official labels; by corrected ones ({row['changed']:,} changed) accuracy"
+        f" {_percent(row['accuracy_corrected'])}, recall {_percent(row['recall_corrected'])},"
+        f" specificity {_percent(row['specificity_corrected'])}: corrected.csv"
+    )
 
 
 def _regions(rows: Rows) -> list[str]:

@@ -19,6 +19,7 @@ from pipeline.errors import PipelineError, one_line
 from pipeline.files import new_file
 
 FILE: Final = "train_logits.parquet"
+OUT_OF_FOLD: Final = "out_of_fold.parquet"
 MOST_ROWS: Final = 20_000_000
 
 

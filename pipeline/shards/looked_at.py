@@ -36,6 +36,11 @@ class LookedAt:
     names: tuple[str, ...]
     """Their names; with a view in model order."""
 
+    def read_keys(self) -> list[str]:
+        """The keys of the rows that count."""
+        keys = self.rows.keys
+        return list((keys if self.chosen is None else keys.take(self.chosen)).to_pylist())
+
     def labels(self) -> Labels:
         """The labels of the rows that count."""
         return labels_of(self.rows, self.chosen, self.columns, self.names)

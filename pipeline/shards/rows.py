@@ -17,8 +17,8 @@ from filelock import FileLock
 
 from pipeline.dataset.arrow import bool_column, number_column, numbers, numbers_or, text_column
 from pipeline.dataset.codec import largest_crop
+from pipeline.dataset.corrections import Patch
 from pipeline.dataset.labels import label_matrix
-from pipeline.dataset.view import Patch
 from pipeline.errors import PipelineError
 from pipeline.files import cache_folder, new_file
 from pipeline.shards.tar import Shard

@@ -11,9 +11,8 @@ from pipeline.dataset.arrow import text_column
 from pipeline.dataset.view import View
 from pipeline.errors import PipelineError
 from pipeline.files import write_csv, write_json
-from pipeline.network.train_logits import FILE, epochs_of, write_logits
-from pipeline.params import Params
-from pipeline.suspects.evidence import OUT_OF_FOLD, TOLD, By, Gathered, gather
+from pipeline.network.train_logits import FILE, OUT_OF_FOLD, epochs_of
+from pipeline.suspects.evidence import TOLD, By, Gathered, gather
 from pipeline.suspects.file import write_suspects
 from pipeline.suspects.rank import SUMMARY_COLUMNS, Ranking, rank_labels
 from pipeline.tables import Row, readable
@@ -50,25 +49,6 @@ def which(asked: str | None, model: Path, folder: Path, folding: bool) -> By:
         return "averaged" if epochs_of(model / FILE) >= LONG else "newest"
     except FileNotFoundError:
         raise PipelineError(f"{model / FILE} does not exist; run `pipeline train` first.") from None
-
-
-def judge_out_of_fold(settings: Params, view: View, shards: Path, folder: Path, count: int) -> None:
-    """Train `count` networks and write what they say of the people that they never saw."""
-    from pipeline.network.model import architecture_of
-    from pipeline.shards.wanted import wanted_index
-    from pipeline.training.folds import out_of_fold
-
-    index = wanted_index(shards, settings)
-    view.require(index.attributes, shards)
-    found = out_of_fold(
-        architecture_of(settings, index.size), view, shards, settings.train, settings.augment,
-        settings.backbone.weights, count,
-    )  # fmt: skip
-    folder.mkdir(parents=True, exist_ok=True)
-    logits = {"out_of_fold": found.logits}
-    write_logits(folder / OUT_OF_FOLD, found.keys, view.attributes.model_order, logits)
-    for checkpoints in found.checkpoints:
-        checkpoints.remove()
 
 
 def find_suspects(

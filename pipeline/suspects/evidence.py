@@ -19,8 +19,6 @@ from pipeline.suspects.rank import Judged
 from pipeline.suspects.reading import Evidence
 from pipeline.vocabulary import SPLITS
 
-OUT_OF_FOLD: Final = "out_of_fold.parquet"
-
 By = Literal["newest", "averaged", "out_of_fold"]
 
 TOLD: Final[dict[str, str]] = {

@@ -1,6 +1,7 @@
 """Command `suspects`: labels that may be wrong, the likeliest first."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +14,30 @@ from stages.layout import (
     corrections_file,
     shard_folder,
 )
+
+if TYPE_CHECKING:
+    from pipeline.dataset.view import View
+    from pipeline.params import Params
+
+
+def judge_out_of_fold(settings: "Params", view: "View", shards: Path, count: int) -> None:
+    """Train `count` networks and write what they say of the people that they never saw."""
+    from pipeline.network.model import architecture_of
+    from pipeline.network.train_logits import OUT_OF_FOLD, write_logits
+    from pipeline.shards.wanted import wanted_index
+    from pipeline.training.folds import out_of_fold
+
+    index = wanted_index(shards, settings)
+    view.require(index.attributes, shards)
+    found = out_of_fold(
+        architecture_of(settings, index.size), view, shards, settings.train, settings.augment,
+        settings.backbone.weights, count,
+    )  # fmt: skip
+    SUSPECTS.mkdir(parents=True, exist_ok=True)
+    logits = {"out_of_fold": found.logits}
+    write_logits(SUSPECTS / OUT_OF_FOLD, found.keys, view.attributes.model_order, logits)
+    for checkpoints in found.checkpoints:
+        checkpoints.remove()
 
 
 def suspects(
@@ -54,7 +79,7 @@ def suspects(
     shards = shard_folder(source)
     with sole_writer(SUSPECTS):
         if folds is not None:
-            command.judge_out_of_fold(settings, view, shards, SUSPECTS, folds)
+            judge_out_of_fold(settings, view, shards, folds)
         found = command.find_suspects(view, shards, MODEL, EVALUATION, SUSPECTS, way)
     print(command.screen(found))
     print(f"{SUSPECTS}: suspects.parquet, attributes.csv, summary.json")
