@@ -59,8 +59,8 @@ def test_the_files_are_the_same_twice_and_hold_no_nan(tmp_path):
     files = sorted(path.name for path in (tmp_path / "first").iterdir())
     assert files == [
         "attributes.csv", "calibration.csv", "contradictions.csv", "corrected.csv", "gaps.csv",
-        "intervals.csv", "metrics.json", "mistakes.csv", "overall.csv", "published.csv", "radar.json",
-        "regions.csv", "slices.csv", "thresholds.json",
+        "intervals.csv", "metrics.json", "mistakes.csv", "overall.csv", "published.csv",
+        "radar.json", "regions.csv", "slices.csv", "thresholds.json",
     ]  # fmt: skip
     for name in files:
         text = (tmp_path / "first" / name).read_text()

@@ -42,7 +42,9 @@ def main() -> None:
         sys.exit(f"error: {error}")
     if trained is not None:
         valid = [epoch["valid_loss"] for epoch in trained.history]
-        options.losses.write_text(json.dumps({"steps": losses, "valid": valid}))
+        seen = trained.seen.averaged().tolist()
+        told = {"steps": losses, "valid": valid, "keys": trained.keys, "seen": seen}
+        options.losses.write_text(json.dumps(told))
         trained.checkpoints.remove()
 
 

@@ -1,0 +1,82 @@
+"""`pipeline suspects`: after a training, by folds, and where something is missing."""
+
+import csv
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from pipeline.dataset.corrections import Correction, change_corrections
+from tests.support.project import COUNTS, write_params
+
+TOTAL = sum(COUNTS.values()) * 40
+
+
+def prepared(pipeline) -> None:
+    """A network trained for a step, and judged."""
+    write_params(Path("params.yaml"))
+    for stage in ("download", "shard", "train", "evaluate"):
+        code, _, err = pipeline(stage)
+        assert code == 0, err
+
+
+def test_every_label_is_ranked_and_what_was_looked_at_is_not(pipeline):
+    write_params(Path("params.yaml"))
+    code, _, err = pipeline("suspects")
+    assert code == 1 and err.strip().endswith("run `pipeline train` first.")
+    assert not list(Path("data/suspects").glob("*.parquet"))
+    prepared(pipeline)
+    code, out, err = pipeline("suspects")
+    assert code == 0, err
+    assert "by the training's logits, each as its image was last trained on" in out
+    assert "by the network's predictions" in out
+    table = pq.read_table("data/suspects/suspects.parquet")
+    assert len(table) == TOTAL
+    with open("data/suspects/attributes.csv", newline="") as file:
+        assert len(list(csv.DictReader(file))) == 40
+    totals = json.loads(Path("data/suspects/summary.json").read_text())
+    assert totals["labels"] == TOTAL and totals["looked_at"] == 0 and totals["unjudged"] == []
+    before = Path("data/suspects/suspects.parquet").read_bytes()
+    assert pipeline("suspects")[0] == 0
+    assert Path("data/suspects/suspects.parquet").read_bytes() == before
+
+    top = table.slice(0, 1).to_pylist()[0]
+    was = str(int(top["label"]))
+    row = Correction(top["key"], top["attribute"], was, was, "sound")
+    change_corrections(Path("corrections/synthetic.csv"), [row])
+    code, out, err = pipeline("suspects")
+    assert code == 0 and "1 labels were looked at before" in out, err
+    again = pq.read_table("data/suspects/suspects.parquet")
+    assert len(again) == TOTAL - 1
+    assert top not in again.slice(0, 40).to_pylist()
+
+
+def test_networks_that_never_saw_the_person(pipeline):
+    prepared(pipeline)
+    code, out, err = pipeline("suspects", "--folds", "2")
+    assert code == 0, err
+    assert "fold 2 of 2" in out and "by networks that never saw the person" in out
+    kept = Path("data/suspects/out_of_fold.parquet").read_bytes()
+    code, out, _ = pipeline("suspects")  # what they said is used from now on
+    assert code == 0 and "fold" not in out and "by networks that never saw the person" in out
+    assert Path("data/suspects/out_of_fold.parquet").read_bytes() == kept
+    code, out, _ = pipeline("suspects", "--by", "averaged")
+    assert code == 0 and "averaged over its epochs" in out
+    code, _, err = pipeline("suspects", "--by", "magic")
+    assert code == 1 and "newest, averaged, out_of_fold, and not by 'magic'" in err
+
+
+def test_predictions_of_another_network_are_refused(pipeline):
+    prepared(pipeline)
+    network = Path("data/model/model.safetensors")
+    network.write_bytes(network.read_bytes()[:-4] + b"0000")
+    code, _, err = pipeline("suspects")
+    assert code == 1 and "is of another network" in err and "pipeline evaluate" in err
+
+
+def test_damaged_logits_are_a_sentence(pipeline):
+    prepared(pipeline)
+    logits = Path("data/model/train_logits.parquet")
+    logits.write_bytes(logits.read_bytes()[:200])
+    code, _, err = pipeline("suspects")
+    assert code == 1 and "train_logits.parquet cannot be read" in err and err.count("\n") == 1
