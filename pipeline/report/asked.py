@@ -68,7 +68,7 @@ def suspects(path: Path, count: int, split: str | None, attributes: Sequence[str
     """The labels that are likeliest to be wrong, of a split and some attributes or of all."""
     splits = [split] if split else []
     named = [
-        Named(found.key, (found.attribute,), found.probability)
+        Named(found.key, (found.attribute,), found.suspicion, wrong=True)
         for found in read_top(path, count, splits, attributes)
     ]
     total = count_suspects(path, splits, attributes)

@@ -34,9 +34,11 @@ class Named(NamedTuple):
     """The attributes in question."""
 
     probability: float | None = None
-    """The network's, that the last of them holds."""
+    """That the last of them holds, or (`wrong`) that its label is wrong."""
 
     note: str = ""
+
+    wrong: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,14 +127,15 @@ def read_named(shards: Path, view: View, asked: Asked, count: int) -> Samples:
 
 
 def _answers(one: _Found, each: Named, order: Sequence[str]) -> list[str]:
-    """A line an attribute in question: `Smiling: label 1, network 3 %`."""
+    """A line an attribute in question: `Smiling: label 1, network 3 %`, or `wrong 97 %`."""
     lines = []
     for name in each.asked:
         column = order.index(name)
         label = str(int(one.holds[column])) if one.known[column] else "unknown"
         lines.append(f"{readable(name)}: label {label}")
     if each.probability is not None and lines:
-        lines[-1] += f", network {100 * each.probability:.0f} %"
+        who = "wrong" if each.wrong else "network"
+        lines[-1] += f", {who} {100 * each.probability:.0f} %"
     return lines
 
 

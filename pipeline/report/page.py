@@ -46,6 +46,7 @@ class Run:
     model: Path
     evaluation: Path
     export: Path
+    suspects: Path
 
 
 def write_report(run: Run, path: Path) -> None:
@@ -80,7 +81,7 @@ TABLES: Final = {
     "model": ("history",),
     "evaluation": (
         "overall", "intervals", "attributes", "regions", "slices", "gaps", "contradictions",
-        "calibration", "published",
+        "calibration", "corrected", "published",
     ),
     "export": ("variants",),
 }  # fmt: skip
@@ -95,7 +96,7 @@ def stamp(run: Run) -> str:
     files = [
         run.params, *tables, run.stats / "attributes.csv", run.stats / "stats.json",
         run.model / "model.json", run.evaluation / "metrics.json", run.evaluation / "radar.json",
-        run.export / "metrics.json",
+        run.export / "metrics.json", run.suspects / "attributes.csv", run.suspects / "summary.json",
     ]  # fmt: skip
     sums = [sha256_of(path) if path.is_file() else "" for path in files]
     return hashlib.sha256(" ".join(sums).encode()).hexdigest()
@@ -152,6 +153,9 @@ def _content(run: Run) -> dict[str, Any]:
         "unknown": _unknown(stats),
         "left_out": stats.get("left_out", {}),
         "origins": _origins(stats.get("origins", {})),
+        "changed_labels": [row for row in tables["corrected"][1:] if int(row["changed"])],
+        "suspects": _json(run.suspects / "summary.json"),
+        "suspicious": _suspicious(_csv(run.suspects / "attributes.csv")),
         "drifting": _drifting(drift),
         "drift_known": any(row["drift_p"] for row in drift),
         "metrics": metrics,
@@ -219,6 +223,22 @@ def _drifting(rows: Rows) -> list[Row]:
     known = [row for row in rows if row["drift_p"]]
     found = [row for row in known if float(row["drift_p"]) < 0.01 / len(rows)]  # Bonferroni
     return sorted(found, key=lambda row: -abs(float(row["drift"])))[:8]
+
+
+def _suspicious(rows: Rows) -> list[Row]:
+    """The attributes of which most labels seem wrong, noise in per cent with its interval."""
+    known = [row for row in rows if row["noise"]]
+    known.sort(key=lambda row: -float(row["noise"]))
+    return [
+        {
+            **row,
+            "noise": percent(row["noise"]),
+            "interval": f"{percent(row['noise_low'])} to {percent(row['noise_high'])}",
+            "lost": percent(row["lost"]),
+            "invented": percent(row["invented"]),
+        }
+        for row in known
+    ]
 
 
 def _changed(recipe: Row, settings: Row) -> dict[str, tuple[Any, Any]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.errors import PipelineError, printable
-from stages.layout import EVALUATION, EXPORT, MODEL, PARAMS, STATS
+from stages.layout import EVALUATION, EXPORT, MODEL, PARAMS, STATS, SUSPECTS
 
 if TYPE_CHECKING:
     from pipeline.tables import Rows
@@ -52,7 +52,7 @@ def compare(
         else:
             _print_table(rows)
     page = EVALUATION / "report.html"
-    if is_stale(Run(PARAMS, STATS, MODEL, EVALUATION, EXPORT), page):
+    if is_stale(Run(PARAMS, STATS, MODEL, EVALUATION, EXPORT, SUSPECTS), page):
         print(
             f"{page} shows another run than the workspace; run `pipeline report`.", file=sys.stderr
         )

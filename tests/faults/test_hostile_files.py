@@ -177,7 +177,7 @@ def formats(
     write_json(project / "dvc.lock", {"stages": {"evaluate": {"deps": [lock], "outs": []}}})
     picture = root / "portrait.jpg"
     Image.fromarray(pictures(1, 218)[0][:, :178]).save(picture)
-    run = Run(params, stats, root / "none", evaluation, export)
+    run = Run(params, stats, root / "none", evaluation, export, root / "none")
     out = root / "out"
 
     def report() -> None:

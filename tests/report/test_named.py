@@ -125,6 +125,7 @@ def test_mistakes_and_suspects_say_what_label_and_network_say(shards, tmp_path):
     asked = ask.suspects(file, 1, None, ["Smiling"])
     found = read_named(shards, CELEBA_VIEW, asked, 1)
     assert keys(found) == ["000070 (test)"]
+    assert found.captions[0].split("\n")[1].endswith(", wrong 90 %")
     assert found.title(0, 1) == "Suspects 1 to 1 of 2: Smiling"
     assert ask.suspects(file, 5, "train", []).among == "2 of train"
 

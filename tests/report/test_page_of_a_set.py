@@ -37,7 +37,9 @@ class Made:
 
     def page(self) -> str:
         """The page, written anew."""
-        folders = (self.folder / name for name in ("stats", "model", "evaluation", "export"))
+        folders = (
+            self.folder / name for name in ("stats", "model", "evaluation", "export", "suspects")
+        )
         write_report(Run(self.folder / "params.yaml", *folders), self.path)
         return self.path.read_text()
 
@@ -245,3 +247,32 @@ def test_the_tables_of_the_stages_make_a_page(made: Made) -> None:
     table = said.partition("All 3 on")[2]
     for name, count in zip(SMALL.names, known.tolist(), strict=True):
         assert re.search(rf" {name} [^A-Z]* {count} ", table), name
+
+
+def test_corrected_and_suspicious_labels_have_a_section(made):
+    made.write(rows_of_small())
+    before = made.page()
+    assert "Labels that were corrected" not in before
+    both = [f"{m}_{by}" for m in ("accuracy", "recall") for by in ("official", "corrected")]
+    rows = [
+        {"attribute": name, "changed": changed, **dict.fromkeys(both, 0.75)}
+        for name, changed in (("all", 12), ("Hat", 12), ("Beard", 0))
+    ]
+    write_csv(made.folder / "evaluation/corrected.csv", rows)
+    noise = {"noise": 0.021, "noise_low": 0.018, "noise_high": 0.026}
+    row = {"labels": 100, **noise, "lost": 0.02, "invented": 0.001}
+    row |= {"suspects_train": 7, "suspects_valid": None, "suspects_test": 1}
+    (made.folder / "suspects").mkdir()
+    blank = {"attribute": "Rare", **dict.fromkeys(row, None)}
+    write_csv(made.folder / "suspects/attributes.csv", [{"attribute": "<Hat>", **row}, blank])
+    write_json(
+        made.folder / "suspects/summary.json", {"noise": 0.021, "suspects": {"train": 7, "test": 1}}
+    )
+    page = made.page()
+    assert stamp_of(before) != stamp_of(page)
+    assert "12 labels of test were corrected" in page and "2.10\N{NO-BREAK SPACE}%" in page
+    assert "&lt;Hat&gt;" in page and "Rare" not in page.partition("seem wrong")[2]
+
+
+def stamp_of(page: str) -> str:
+    return max(re.findall("[0-9a-f]{64}", page), default="")
