@@ -19,6 +19,7 @@ from stages.export import export
 from stages.shard import shard
 from stages.stats import stats
 from stages.tools.align import align
+from stages.tools.browse import browse
 from stages.tools.card import card
 from stages.tools.compare import compare
 from stages.tools.demo import demo
@@ -43,8 +44,8 @@ app = typer.Typer(
 for stage in (download, stats, shard, train, evaluate, export):
     app.command(rich_help_panel="Stages, in the order of `dvc repro`")(stage)
 COMMANDS = (
-    align, card, compare, demo, init, photographs, predict, profile, recipe, report, samples,
-    verify,
+    align, browse, card, compare, demo, init, photographs, predict, profile, recipe, report,
+    samples, verify,
 )  # fmt: skip
 for command in COMMANDS:
     app.command(rich_help_panel="Beside them")(command)

@@ -1,0 +1,377 @@
+// The page: joins the wall, the filters, the opened sample and the decisions, by keys and clicks.
+
+import { Silent, getJson, getOrder } from "./api.js";
+import { Decisions } from "./decisions.js";
+import { Panel } from "./panel.js";
+import { State } from "./state.js";
+import { Statistics } from "./statistics.js";
+import { Toolbar } from "./toolbar.js";
+import { Wall } from "./wall.js";
+import { label, make, mark, number, percent, readable, settled } from "./words.js";
+
+const LOOK = 1500; // ms between two looks whether somebody else has changed something
+const at = (id) => document.getElementById(id);
+
+let about = await getJson("api/about").catch((error) => {
+  trouble("server", error.message);
+  throw error;
+});
+const state = new State(about.where);
+const wall = new Wall(at("wall"), about);
+const panel = new Panel(at("sample"), about);
+const statistics = new Statistics(at("statistics"), about, state);
+const toolbar = new Toolbar(about, state);
+const decisions = new Decisions();
+
+let shown = null; // the query that stands on the wall
+let opened = ""; // the key of the sample in the panel
+let version = null;
+let fetching = new AbortController();
+
+document.title = `${about.source} – dataset`;
+at("source").textContent = about.source;
+
+// ---- What is wrong, and what was done
+
+const troubles = new Map();
+
+function trouble(kind, sentence) {
+  if (sentence) troubles.set(kind, sentence);
+  else troubles.delete(kind);
+  const text = [...troubles.values()].join(" ");
+  if (at("trouble").textContent !== text) at("trouble").textContent = text;
+  at("trouble").hidden = !text;
+}
+
+const say = (text) => (at("said").textContent = text);
+
+function failed(error) {
+  if (error.name === "AbortError") return;
+  if (error instanceof Silent) trouble("server", error.message);
+  else trouble("query", error.message);
+}
+
+// ---- The wall
+
+async function apply() {
+  toolbar.show();
+  const open = Boolean(state.get("statistics"));
+  at("statistics").hidden = !open;
+  at("statistics-button").setAttribute("aria-expanded", String(open));
+  const query = JSON.stringify(state.query);
+  if (query !== shown) await fill(query);
+  else statistics.draw();
+  await open_(state.get("open"));
+}
+
+/** Filter and sort anew. */
+async function fill(query = JSON.stringify(state.query)) {
+  fetching.abort();
+  fetching = new AbortController();
+  const { signal } = fetching;
+  document.body.classList.add("busy");
+  const first = shown === null || state.get("at") ? Number(state.get("at")) || 0 : 0;
+  try {
+    const [order] = await Promise.all([getOrder(state.query, signal), count(signal)]);
+    shown = query;
+    trouble("query", "");
+    const selected = wall.selected >= 0 ? wall.order[wall.selected] : -1;
+    wall.show(order, state.get("a"), state.get("sort"), Math.min(first, Math.max(0, order.length - 1)));
+    const again = order.indexOf(selected);
+    if (again >= 0 && state.get("open")) select(again);
+    at("empty").hidden = order.length > 0;
+    telling();
+  } catch (error) {
+    failed(error);
+  } finally {
+    if (signal === fetching.signal) document.body.classList.remove("busy");
+  }
+}
+
+async function count(signal) {
+  const found = await getJson("api/statistics", state.filter, signal);
+  statistics.show(found);
+  const { wall: here, whole } = found;
+  const moved = shown !== null && here.count !== wall.order.length && shown === JSON.stringify(state.query);
+  at("count").textContent =
+    here.count === whole.count ? number(whole.count) : `${number(here.count)} of ${number(whole.count)}`;
+  if (moved) at("count").textContent += " now; r: again";
+  trouble("corrections", found.version.trouble);
+}
+
+function telling() {
+  const row = wall.row(wall.selected);
+  at("selected").textContent = row
+    ? `${row.key} · ${number(wall.selected + 1)}`
+    : about.missing.suspicion ?? about.missing.predictions ?? "";
+  const chosen = row && wall.asked(row)?.name;
+  const buttons = (row?.labels ?? []).map((each, i) => {
+    const said = each.probability === null ? "" : ` ${percent(each.probability)}`;
+    const button = make("button", { className: "asked", name: each.name },
+      make("kbd", {}, i + 1), ` ${readable(each.name)} `,
+      make("b", { className: `is${each.is === "" ? "x" : each.is}` }, label(each.is)), said,
+      make("span", { className: "mark" }, mark(each.row)));
+    button.setAttribute("aria-pressed", String(each.name === chosen));
+    button.addEventListener("click", () => ask(each.name));
+    return button;
+  });
+  at("asked").replaceChildren(...buttons);
+  for (const id of ["flip", "unknown", "sound"]) at(id).disabled = !row || troubles.has("corrections");
+  at("undo").disabled = !decisions.done.length && !decisions.waiting.length;
+}
+
+function select(position, reveal = true) {
+  wall.select(position, reveal);
+  telling();
+}
+
+// ---- One sample
+
+async function open_(key) {
+  if (!key) {
+    opened = "";
+    panel.close();
+    return;
+  }
+  const fresh = key !== opened;
+  opened = key;
+  try {
+    const sample = await getJson("api/sample", { key });
+    if (opened !== key) return;
+    const position = wall.order[wall.selected] === sample.id ? wall.selected : wall.order.indexOf(sample.id);
+    if (fresh && position !== wall.selected) wall.select(position);
+    tell(sample);
+    telling();
+  } catch (error) {
+    failed(error);
+    if (!(error instanceof Silent)) panel.close();
+  }
+}
+
+/** Show a sample in the panel, with the digits that the wall gives its attributes. */
+function tell(sample) {
+  const row = wall.rowOf(sample.id);
+  const digits = row ? row.labels.map(({ name }) => name) : sample.digits ?? [];
+  panel.show({ ...sample, digits }, (row && wall.asked(row)?.name) ?? panel.asked ?? state.get("a"));
+}
+
+function open(key, replace = false) {
+  state.set({ open: key }, { replace });
+}
+
+/** Which attribute is in question, of the selected sample alone. */
+function ask(name) {
+  const row = panel.sample ? wall.rowOf(panel.sample.id) : wall.row(wall.selected);
+  panel.asked = name;
+  if (row) {
+    if (!row.labels.some((each) => each.name === name)) {
+      const found = panel.sample?.labels.find((each) => each.name === name);
+      if (found) row.labels = [...row.labels.slice(0, 8), found];
+    }
+    row.chosen = name;
+    wall.touch(row.id);
+  }
+  if (panel.sample) tell(panel.sample);
+  telling();
+}
+
+// ---- Decisions
+
+/** Of the opened sample, else of the selected one: what is decided about, as far as it is known. */
+function subject(attribute) {
+  const row = panel.sample ? wall.rowOf(panel.sample.id) : wall.row(wall.selected);
+  if (!row && !panel.sample) return null;
+  const { id, key } = row ?? panel.sample;
+  if (attribute) {
+    const before = (panel.sample ?? row).rows[attribute] ?? null;
+    return { id, key, attribute, before };
+  }
+  const name = row ? wall.asked(row)?.name : panel.asked ?? state.get("a");
+  const found = (row ?? panel.sample).labels.find((each) => each.name === name);
+  return found && { id, key, attribute: name, before: found.row, is: found.is };
+}
+
+const OTHER = { 1: "0", 0: "1", "": "1" };
+
+function decide(act) {
+  if (troubles.has("corrections")) return;
+  const about_ = subject();
+  if (!about_) return;
+  const { is, before } = about_;
+  // Sound: what the source says, which a correction may have hidden.
+  const now = { flip: OTHER[is], unknown: "", sound: before ? before.was : is }[act];
+  write(about_, now);
+}
+
+function write({ id, key, attribute, before, is }, now) {
+  // Shown at once; what the server says of it comes after.
+  const was = before?.was ?? is;
+  if (is !== undefined) correct(id, attribute, { was, is: now, why: "" });
+  decisions.decide(id, key, attribute, now, panel.why.value.trim(), before);
+  telling();
+}
+
+/** Show a label as a row of the corrections has it; none: as the source does. */
+function correct(id, attribute, row, was) {
+  const found = wall.rowOf(id);
+  for (const each of [found, panel.sample?.id === id ? panel.sample : null]) {
+    const its = each?.labels.find(({ name }) => name === attribute);
+    if (its) Object.assign(its, { row, is: row ? row.is : was ?? its.row?.was ?? its.is });
+  }
+  wall.touch(id);
+  if (panel.sample?.id === id) tell(panel.sample);
+}
+
+const named = (attribute) => ({ split: "The split", image: "The image" })[attribute] ?? readable(attribute);
+
+function outcome({ key, attribute, row }) {
+  if (!row) return `${named(attribute)} of ${key}: as the source says, not looked at.`;
+  if (row.was === row.is) return `${named(attribute)} of ${key}: sound.`;
+  return `${named(attribute)} of ${key}: ${mark(row)}.`;
+}
+
+decisions.addEventListener("decided", ({ detail }) => {
+  correct(detail.id, detail.attribute, detail.row);
+  say(outcome(detail));
+  changed();
+});
+decisions.addEventListener("undone", ({ detail }) => {
+  correct(detail.id, detail.attribute, detail.row);
+  const position = wall.order.indexOf(detail.id);
+  if (position >= 0) {
+    wall.select(position);
+    if (state.get("open")) open(detail.key, true);
+  }
+  say(`Undone. ${outcome(detail)}`);
+  changed();
+});
+decisions.addEventListener("refused", ({ detail }) => {
+  say(detail.error.message);
+  look(true);
+});
+decisions.addEventListener("silent", ({ detail }) => trouble("server", detail.message));
+decisions.addEventListener("change", telling);
+
+// ---- What others do meanwhile
+
+const changed = settled(() => look(true), 250);
+
+async function look(all = false) {
+  try {
+    const found = await getJson("api/version");
+    trouble("server", "");
+    trouble("corrections", found.trouble);
+    const before = version;
+    version = found;
+    if (before && before.evidence !== found.evidence) {
+      about = Object.assign(about, await getJson("api/about"));
+      toolbar.show();
+    }
+    const same = before && before.corrections === found.corrections && before.evidence === found.evidence;
+    if (!before || (same && !all)) return;
+    wall.refresh();
+    await count();
+    if (opened) await open_(opened);
+    telling();
+  } catch (error) {
+    failed(error);
+  }
+}
+
+setInterval(() => document.visibilityState === "visible" && look(), LOOK);
+addEventListener("focus", () => look());
+
+// ---- Clicks and keys
+
+wall.addEventListener("choose", ({ detail: position }) => {
+  select(position, false);
+  at("wall").focus({ preventScroll: true });
+  const row = wall.row(position);
+  if (row) open(row.key);
+});
+wall.addEventListener("rows", () => {
+  telling();
+  if (panel.sample) tell(panel.sample);
+});
+wall.addEventListener("scrolled", () => state.set({ at: wall.top || "" }, { quiet: true }));
+wall.addEventListener("trouble", ({ detail }) => failed(detail));
+panel.addEventListener("close", () => open(""));
+panel.addEventListener("open", ({ detail }) => open(detail));
+panel.addEventListener("ask", ({ detail }) => ask(detail));
+panel.addEventListener("identity", ({ detail }) => state.set({ identity: detail, at: "" }));
+panel.addEventListener("decide", ({ detail }) => {
+  const about_ = subject(detail.attribute);
+  if (about_) write(about_, detail.is);
+});
+for (const act of ["flip", "unknown", "sound"]) at(act).addEventListener("click", () => decide(act));
+at("undo").addEventListener("click", undo);
+at("statistics-button").addEventListener("click", () => {
+  state.set({ statistics: state.get("statistics") ? "" : "1" });
+});
+at("filters-button").addEventListener("click", () => {
+  const folded = document.body.classList.toggle("filters-open");
+  at("filters-button").setAttribute("aria-expanded", String(folded));
+});
+at("keys-button").addEventListener("click", () => at("keys").showModal());
+at("keys-close").addEventListener("click", () => at("keys").close());
+
+function undo() {
+  if (!decisions.undo()) say("There is nothing to undo.");
+}
+
+async function move(key) {
+  const to = wall.step(key);
+  if (to === null) return;
+  select(to);
+  if (!state.get("open")) return;
+  const sample = wall.order[to];
+  const key_ = wall.row(to)?.key ?? (await getJson("api/sample", { ids: sample })).key;
+  if (wall.order[wall.selected] === sample) open(key_, true);
+}
+
+const KEYS = {
+  f: () => decide("flip"),
+  u: () => decide("unknown"),
+  s: () => decide("sound"),
+  z: undo,
+  r: () => fill(),
+  a: () => at("question").focus(),
+  "/": () => at("text").focus(),
+  w: () => at("wall").focus(),
+  "?": () => at("keys").showModal(),
+  Enter: () => {
+    const row = wall.row(wall.selected);
+    if (row) open(row.key);
+  },
+};
+
+document.addEventListener("keydown", (event) => {
+  const { target, key } = event;
+  if (event.ctrlKey || event.metaKey || event.altKey || at("keys").open) return;
+  const typing = target.matches("input, select, textarea");
+  if (key === "Escape") {
+    if (typing) at("wall").focus();
+    else if (state.get("open")) open("");
+    else return;
+    at("wall").focus({ preventScroll: true });
+  } else if (typing) {
+    return;
+  } else if (/^[1-9]$/.test(key)) {
+    const name = wall.row(wall.selected)?.labels[key - 1]?.name;
+    if (name) ask(name);
+  } else if (/^(Arrow|Page|Home$|End$)/.test(key)) {
+    if (target.closest("aside") && !key.startsWith("Arrow")) return;
+    move(key).catch(failed);
+  } else if (KEYS[key] && !(key === "Enter" && target.matches("button"))) {
+    KEYS[key]();
+  } else {
+    return;
+  }
+  event.preventDefault();
+});
+
+state.addEventListener("change", () => apply().catch(failed));
+await apply();
+at("wall").focus({ preventScroll: true });
+await look();
+document.body.dataset.ready = "";
