@@ -31,15 +31,11 @@ class Dataset:
 
     def __init__(self, samples: Samples, evidence: Evidence, corrections: Path) -> None:
         self.samples, self.evidence = samples, evidence
-        self._rows = Watched(corrections, lambda: read_corrections(corrections))
-        self._seen = Watched(corrections, self._correct)
+        self._seen = Watched(corrections, lambda: correct(samples, read_corrections(corrections)))
         self._as_they_came = correct(samples, Corrections(corrections))
-        self.decisions = Decisions(samples, self._rows)
+        self.decisions = Decisions(samples, self._seen)
         self._queries = Queries(samples, evidence)
         self._teller = Teller(samples, evidence)
-
-    def _correct(self) -> Corrected:
-        return correct(self.samples, read_corrections(self._seen.path))
 
     def seen(self) -> tuple[Corrected, str]:
         """The samples as corrected, and what is wrong with the corrections: then as they came."""
@@ -63,7 +59,7 @@ class Dataset:
             "source": samples.index.source,
             "set": view.attributes.name,
             "where": view.where.text if view.where else "",
-            "corrections": str(self._rows.path),
+            "corrections": str(self._seen.path),
             "attributes": [
                 {
                     "name": name,

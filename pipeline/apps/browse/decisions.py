@@ -3,8 +3,7 @@
 from threading import Lock
 from typing import Any
 
-from pipeline.apps.browse.samples import Samples
-from pipeline.apps.browse.told import told_row
+from pipeline.apps.browse.samples import Corrected, Samples
 from pipeline.apps.browse.watched import Watched
 from pipeline.dataset.arrow import bool_column
 from pipeline.dataset.corrections import (
@@ -13,7 +12,6 @@ from pipeline.dataset.corrections import (
     LONGEST_WHY,
     SPLIT,
     Correction,
-    Corrections,
     allowed,
     change_corrections,
     spell,
@@ -32,8 +30,9 @@ class Conflict(PipelineError):
 class Decisions:
     """Writes what is decided. One at a time within this server; the file has its own lock."""
 
-    def __init__(self, samples: Samples, corrections: Watched[Corrections]) -> None:
-        self._samples, self._corrections = samples, corrections
+    def __init__(self, samples: Samples, seen: Watched[Corrected]) -> None:
+        """`seen` watches the file of corrections."""
+        self._samples, self._seen = samples, seen
         self._lock = Lock()
 
     def decide(self, asked: Any) -> dict[str, Any]:
@@ -47,8 +46,8 @@ class Decisions:
         with self._lock:
             was = self._was(fields["key"], fields["attribute"])
             row = self._row(fields["key"], fields["attribute"], was, fields["is"], fields["why"])
-            before = self._there(row.place)
-            change_corrections(self._corrections.path, [row])
+            before = self._there(row.key, row.attribute)
+            change_corrections(self._seen.path, [row])
         return {"before": told_row(before), "row": told_row(row)}
 
     def undo(self, asked: Any) -> dict[str, Any]:
@@ -61,7 +60,7 @@ class Decisions:
         key, attribute = fields["key"], fields["attribute"]
         with self._lock:
             was = self._was(key, attribute)
-            there = self._there((key, attribute))
+            there = self._there(key, attribute)
             if told_row(there) == fields["row"]:  # an answer was lost, and we are asked again
                 return {"before": told_row(there), "row": told_row(there)}
             if told_row(there) != fields["mine"]:
@@ -69,18 +68,20 @@ class Decisions:
                     f"{attribute} of {key} was decided again elsewhere meanwhile; that stays."
                 )
             if fields["row"] is None:
-                change_corrections(self._corrections.path, gone=[(key, attribute)])
+                change_corrections(self._seen.path, gone=[(key, attribute)])
                 return {"before": told_row(there), "row": None}
             old = _fields(fields["row"], {"was", "is", "why"})
             row = self._row(key, attribute, was, old["is"], old["why"])
-            change_corrections(self._corrections.path, [row])
+            change_corrections(self._seen.path, [row])
         return {"before": told_row(there), "row": told_row(row)}
 
-    def _there(self, place: tuple[str, str]) -> Correction | None:
-        found, trouble = self._corrections.get()
-        if found is None:
+    def _there(self, key: str, attribute: str) -> Correction | None:
+        """The row that stands there now. Raises Conflict where the file is broken."""
+        seen, trouble = self._seen.get()
+        if seen is None:
             raise Conflict(trouble)
-        return next((row for row in found.rows if row.place == place), None)
+        [sample] = self._samples.find([key])[key]
+        return seen.decided.get(sample, {}).get(attribute)
 
     def _was(self, key: Any, attribute: Any) -> str:
         """What the source says."""
@@ -111,6 +112,11 @@ class Decisions:
         if not isinstance(why, str) or len(why) > LONGEST_WHY or not why.isprintable():
             raise PipelineError(f"A reason is a line of up to {LONGEST_WHY} characters.")
         return Correction(key, attribute, was, now, why)
+
+
+def told_row(row: Correction | None) -> dict[str, str] | None:
+    """A row of the corrections, ready for JSON."""
+    return None if row is None else {"was": row.was, "is": row.now, "why": row.why}
 
 
 def _fields(asked: Any, names: set[str]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from pipeline.dataset.keys import key_of
 from pipeline.errors import PipelineError
 from pipeline.evaluation import predictions
 from pipeline.evaluation.metrics import CERTAIN
-from pipeline.evaluation.suspects_file import read_suspicion
+from pipeline.evaluation.suspects_file import read_suspicions
 from pipeline.reading import read_plain
 
 LARGEST_TWINS: Final = 64 << 20
@@ -82,8 +82,9 @@ class Evidence:
         """Sample -> its twins."""
 
     def stamp(self) -> str:
-        """Another text where one of the files has changed."""
-        return " ".join(f.stamp() for f in (self.predicted, self.suspicion, self.twins))
+        """Another text where one of the files has changed, or has been read meanwhile."""
+        stamps = [f.stamp() for f in (self.predicted, self.suspicion, self.twins)]
+        return " ".join([*stamps, str(self.suspicion.is_read())])
 
     def missing(self) -> dict[str, str]:
         """Of what is not there, why; without reading what takes long."""
@@ -117,15 +118,19 @@ class Evidence:
             raise PipelineError(
                 f"{path} is about none of these samples; run `pipeline evaluate` again."
             )
-        return Predicted(place, np.concatenate(parts), tuple(found.splits))
+        splits = tuple(found.splits)
+        del found
+        pa.default_memory_pool().release_unused()
+        return Predicted(place, np.concatenate(parts), splits)
 
     def _read_suspicion(self) -> np.ndarray:
         path, samples = self.suspicion.path, self._samples
         matrix = np.empty((len(samples), len(samples.names)), np.float32)
-        for split, rows in samples.by_split.items():
+        keys = {split: rows.keys for split, rows in samples.by_split.items()}
+        for split, found in read_suspicions(path, keys, samples.names).items():
             start = samples.start[split]
-            found = read_suspicion(path, split, rows.keys, samples.names)
-            matrix[start : start + len(rows)] = found
+            matrix[start : start + len(found)] = found
+        pa.default_memory_pool().release_unused()  # ten times as much as the matrix
         return matrix
 
     def _read_twins(self) -> dict[int, list[Twin]]:
@@ -151,6 +156,13 @@ class Evidence:
                 f"{path} is about none of these samples; run `pipeline stats` again."
             )
         return twins
+
+
+def losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Binary cross-entropy of each answer, nats; NaN where there is no logit."""
+    wrong = np.where(labels, -logits, logits)  # how far it is to the other side
+    with np.errstate(invalid="ignore"):
+        return np.logaddexp(0, wrong)
 
 
 def _read_rows(path: Path) -> list[list[str]]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipeline.apps.browse.evidence import Evidence
+from pipeline.apps.browse.evidence import Evidence, losses
 from pipeline.apps.browse.samples import Corrected, Samples
 from pipeline.dataset.where import Where
 from pipeline.errors import PipelineError
@@ -211,13 +211,6 @@ def needed(found: tuple[Any, str]) -> Any:
     if value is None:
         raise PipelineError(trouble)
     return value
-
-
-def losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Binary cross-entropy of each answer, nats; NaN where there is no logit."""
-    wrong = np.where(labels, -logits, logits)  # how far it is to the other side
-    with np.errstate(invalid="ignore"):
-        return np.logaddexp(0, wrong)
 
 
 def _mean_loss(logits: np.ndarray, labels: np.ndarray, known: np.ndarray | None) -> np.ndarray:

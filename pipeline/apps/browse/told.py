@@ -4,8 +4,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipeline.apps.browse.evidence import Evidence
-from pipeline.apps.browse.query import losses
+from pipeline.apps.browse.decisions import told_row
+from pipeline.apps.browse.evidence import Evidence, losses
 from pipeline.apps.browse.samples import Corrected, Samples
 from pipeline.dataset.corrections import IMAGE, SPLIT, Correction, spell
 from pipeline.evaluation.metrics import sigmoid
@@ -89,7 +89,7 @@ class Teller:
         nothing = np.full(values.shape, np.nan, np.float32)
         predicted = self._evidence.predicted.get()[0]
         logits = nothing if predicted is None else predicted.of(chosen)
-        matrix = self._evidence.suspicion.get()[0] if suspicious else None
+        matrix = self._evidence.suspicion.peek() if suspicious else None
         return {
             "values": values, "known": known, "logits": logits,
             "probability": sigmoid(logits),
@@ -112,8 +112,3 @@ class Teller:
             told[fact] = None if np.isnan(value) else round(value, 4)
         told["row"] = told_row(rows[name]) if name in rows else None
         return told
-
-
-def told_row(row: Correction | None) -> dict[str, str] | None:
-    """A row of the corrections."""
-    return None if row is None else {"was": row.was, "is": row.now, "why": row.why}

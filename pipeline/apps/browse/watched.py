@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread
 from typing import Generic, TypeVar
 
 from pipeline.errors import PipelineError
@@ -29,6 +29,18 @@ class Watched(Generic[T]):
         except OSError:
             return "none"
         return f"{found.st_mtime_ns}-{found.st_size}-{found.st_ino}"
+
+    def is_read(self) -> bool:
+        """Whether what lies there has been read."""
+        return self._stamp == self.stamp()
+
+    def peek(self) -> T | None:
+        """What the file holds if it has been read; else nothing, and a thread begins to read it."""
+        if self.is_read():
+            return self._value
+        if not self._lock.locked():
+            Thread(target=self.get, daemon=True).start()
+        return None
 
     def get(self) -> tuple[T | None, str]:
         """What the file holds now; or None, and a sentence that says why."""

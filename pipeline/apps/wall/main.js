@@ -6,9 +6,10 @@ import { Panel } from "./panel.js";
 import { State } from "./state.js";
 import { Statistics } from "./statistics.js";
 import { Toolbar } from "./toolbar.js";
-import { Wall } from "./wall.js";
+import { Wall, inQuestion } from "./wall.js";
 import { label, make, mark, number, percent, readable, settled } from "./words.js";
 
+const DIGITS = 9;
 const LOOK = 1500; // ms between two looks whether somebody else has changed something
 const at = (id) => document.getElementById(id);
 
@@ -60,7 +61,10 @@ async function apply() {
   at("statistics-button").setAttribute("aria-expanded", String(open));
   const query = JSON.stringify(state.query);
   if (query !== shown) await fill(query);
-  else statistics.draw();
+  else {
+    statistics.draw();
+    state.set({ at: wall.top || "" }, { quiet: true }); // Back changes the address, not the place
+  }
   await open_(state.get("open"));
 }
 
@@ -70,7 +74,7 @@ async function fill(query = JSON.stringify(state.query)) {
   fetching = new AbortController();
   const { signal } = fetching;
   document.body.classList.add("busy");
-  const first = shown === null || state.get("at") ? Number(state.get("at")) || 0 : 0;
+  const first = Number(state.get("at")) || 0;
   try {
     const [order] = await Promise.all([getOrder(state.query, signal), count(signal)]);
     shown = query;
@@ -78,9 +82,9 @@ async function fill(query = JSON.stringify(state.query)) {
     const selected = wall.selected >= 0 ? wall.order[wall.selected] : -1;
     wall.show(order, state.get("a"), state.get("sort"), Math.min(first, Math.max(0, order.length - 1)));
     const again = order.indexOf(selected);
-    if (again >= 0 && state.get("open")) select(again);
     at("empty").hidden = order.length > 0;
-    telling();
+    if (again >= 0 && state.get("open")) select(again);
+    else select(order.length ? wall.top : -1, false);
   } catch (error) {
     failed(error);
   } finally {
@@ -99,17 +103,31 @@ async function count(signal) {
   trouble("corrections", found.version.trouble);
 }
 
+/** The sample that keys and buttons are about: the opened one, else the selected one. */
+function current(sample = panel.sample) {
+  if (!sample) return wall.row(wall.selected);
+  const row = wall.rowOf(sample.id);
+  if (row) return row;
+  // It is not on the wall: its own labels, as the wall would have them.
+  const worth = (each) => each.suspicion ?? each.loss ?? -Infinity;
+  const first = sample.labels.filter(({ name }) => name === state.get("a"));
+  const rest = sample.labels.filter(({ name }) => name !== state.get("a"));
+  const sorted = [...first, ...rest.sort((a, b) => worth(b) - worth(a))];
+  const before = panel.sample?.id === sample.id ? panel.sample.own : null;
+  sample.own ??= { chosen: before?.chosen, ...sample, labels: sorted.slice(0, DIGITS) };
+  return sample.own;
+}
+
 function telling() {
-  const row = wall.row(wall.selected);
-  at("selected").textContent = row
-    ? `${row.key} · ${number(wall.selected + 1)}`
-    : about.missing.suspicion ?? about.missing.predictions ?? "";
-  const chosen = row && wall.asked(row)?.name;
+  const row = current();
+  const place = row && wall.order[wall.selected] === row.id;
+  at("selected").textContent = row ? row.key + (place ? ` · ${number(wall.selected + 1)}` : "") : "";
+  const chosen = row && inQuestion(row)?.name;
   const buttons = (row?.labels ?? []).map((each, i) => {
     const said = each.probability === null ? "" : ` ${percent(each.probability)}`;
     const button = make("button", { className: "asked", name: each.name },
       make("kbd", {}, i + 1), ` ${readable(each.name)} `,
-      make("b", { className: `is${each.is === "" ? "x" : each.is}` }, label(each.is)), said,
+      make("b", { className: `is${each.is || "x"}` }, label(each.is)), said,
       make("span", { className: "mark" }, mark(each.row)));
     button.setAttribute("aria-pressed", String(each.name === chosen));
     button.addEventListener("click", () => ask(each.name));
@@ -148,75 +166,55 @@ async function open_(key) {
   }
 }
 
-/** Show a sample in the panel, with the digits that the wall gives its attributes. */
+/** Show a sample in the panel, with the digits that choose among its attributes. */
 function tell(sample) {
-  const row = wall.rowOf(sample.id);
-  const digits = row ? row.labels.map(({ name }) => name) : sample.digits ?? [];
-  panel.show({ ...sample, digits }, (row && wall.asked(row)?.name) ?? panel.asked ?? state.get("a"));
+  const row = current(sample);
+  panel.show(sample, inQuestion(row)?.name, row.labels.map(({ name }) => name));
 }
 
 function open(key, replace = false) {
   state.set({ open: key }, { replace });
 }
 
-/** Which attribute is in question, of the selected sample alone. */
+/** Which attribute is in question, of this sample alone. */
 function ask(name) {
-  const row = panel.sample ? wall.rowOf(panel.sample.id) : wall.row(wall.selected);
-  panel.asked = name;
-  if (row) {
-    if (!row.labels.some((each) => each.name === name)) {
-      const found = panel.sample?.labels.find((each) => each.name === name);
-      if (found) row.labels = [...row.labels.slice(0, 8), found];
-    }
-    row.chosen = name;
-    wall.touch(row.id);
+  const row = current();
+  if (!row) return;
+  if (!row.labels.some((each) => each.name === name)) {
+    const found = panel.sample.labels.find((each) => each.name === name);
+    row.labels = [...row.labels.slice(0, DIGITS - 1), found];
   }
+  row.chosen = name;
+  wall.touch(row.id);
   if (panel.sample) tell(panel.sample);
   telling();
+  at("sample").querySelector("[aria-pressed=true]")?.scrollIntoView({ block: "nearest" });
 }
 
 // ---- Decisions
 
-/** Of the opened sample, else of the selected one: what is decided about, as far as it is known. */
-function subject(attribute) {
-  const row = panel.sample ? wall.rowOf(panel.sample.id) : wall.row(wall.selected);
-  if (!row && !panel.sample) return null;
-  const { id, key } = row ?? panel.sample;
-  if (attribute) {
-    const before = (panel.sample ?? row).rows[attribute] ?? null;
-    return { id, key, attribute, before };
-  }
-  const name = row ? wall.asked(row)?.name : panel.asked ?? state.get("a");
-  const found = (row ?? panel.sample).labels.find((each) => each.name === name);
-  return found && { id, key, attribute: name, before: found.row, is: found.is };
-}
-
 const OTHER = { 1: "0", 0: "1", "": "1" };
 
+/** Flip, unknown or sound: about the label in question. */
 function decide(act) {
-  if (troubles.has("corrections")) return;
-  const about_ = subject();
-  if (!about_) return;
-  const { is, before } = about_;
-  // Sound: what the source says, which a correction may have hidden.
-  const now = { flip: OTHER[is], unknown: "", sound: before ? before.was : is }[act];
-  write(about_, now);
-}
-
-function write({ id, key, attribute, before, is }, now) {
-  // Shown at once; what the server says of it comes after.
-  const was = before?.was ?? is;
-  if (is !== undefined) correct(id, attribute, { was, is: now, why: "" });
-  decisions.decide(id, key, attribute, now, panel.why.value.trim(), before);
+  const row = current(), label_ = row && inQuestion(row);
+  if (!label_ || troubles.has("corrections")) return;
+  const { name, is, row: before } = label_;
+  const was = before ? before.was : is;
+  const why = panel.why.value.trim();
+  // Sound is what the source says, which a correction may have hidden.
+  const now = { flip: OTHER[is], unknown: "", sound: was }[act];
+  decisions.decide(row.id, row.key, name, now, why, before);
+  correct(row.id, name, { was, is: now, why }); // at once, before the server says so
   telling();
 }
 
 /** Show a label as a row of the corrections has it; none: as the source does. */
-function correct(id, attribute, row, was) {
-  const found = wall.rowOf(id);
-  for (const each of [found, panel.sample?.id === id ? panel.sample : null]) {
+function correct(id, attribute, row) {
+  const opened_ = panel.sample?.id === id ? panel.sample : null;
+  for (const each of [wall.rowOf(id), opened_, opened_?.own]) {
     const its = each?.labels.find(({ name }) => name === attribute);
-    if (its) Object.assign(its, { row, is: row ? row.is : was ?? its.row?.was ?? its.is });
+    if (its) Object.assign(its, { row, is: row ? row.is : its.row ? its.row.was : its.is });
   }
   wall.touch(id);
   if (panel.sample?.id === id) tell(panel.sample);
@@ -300,8 +298,9 @@ panel.addEventListener("open", ({ detail }) => open(detail));
 panel.addEventListener("ask", ({ detail }) => ask(detail));
 panel.addEventListener("identity", ({ detail }) => state.set({ identity: detail, at: "" }));
 panel.addEventListener("decide", ({ detail }) => {
-  const about_ = subject(detail.attribute);
-  if (about_) write(about_, detail.is);
+  const { id, key, rows } = panel.sample;
+  const before = rows[detail.attribute] ?? null;
+  decisions.decide(id, key, detail.attribute, detail.is, panel.why.value.trim(), before);
 });
 for (const act of ["flip", "unknown", "sound"]) at(act).addEventListener("click", () => decide(act));
 at("undo").addEventListener("click", undo);
@@ -357,7 +356,7 @@ document.addEventListener("keydown", (event) => {
   } else if (typing) {
     return;
   } else if (/^[1-9]$/.test(key)) {
-    const name = wall.row(wall.selected)?.labels[key - 1]?.name;
+    const name = current()?.labels[key - 1]?.name;
     if (name) ask(name);
   } else if (/^(Arrow|Page|Home$|End$)/.test(key)) {
     if (target.closest("aside") && !key.startsWith("Arrow")) return;

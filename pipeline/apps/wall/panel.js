@@ -24,8 +24,11 @@ export class Panel extends EventTarget {
     this.root.replaceChildren();
   }
 
-  /** @param sample all that the server knows of it; @param asked the attribute in question */
-  show(sample, asked) {
+  /**
+   * @param sample all that the server knows of it; @param asked the attribute in question
+   * @param digits the attributes that a digit each chooses
+   */
+  show(sample, asked, digits) {
     const again = this.sample?.id === sample.id;
     const scroll = again ? this.root.scrollTop : 0;
     const held = this.root.contains(document.activeElement) ? document.activeElement : null;
@@ -37,7 +40,7 @@ export class Panel extends EventTarget {
     close.addEventListener("click", () => this.emit("close"));
     const picture = again ? this.picture : this.draw(sample);
     this.picture = picture;
-    const numbers = new Map(sample.digits.map((name, i) => [name, i + 1]));
+    const numbers = new Map(digits.map((name, i) => [name, i + 1]));
     this.root.replaceChildren(
       make("div", { className: "title" }, make("h2", {}, sample.key), close),
       make("div", { className: "top" }, picture, this.facts(sample)),
@@ -112,7 +115,7 @@ export class Panel extends EventTarget {
     for (const each of sample.labels) {
       const its = regions.get(each.name);
       if (its !== region) yield make("h3", {}, (region = its).replaceAll("_", " "));
-      const answer = make("b", { className: `is${each.is === "" ? "x" : each.is}` }, label(each.is));
+      const answer = make("b", { className: `is${each.is || "x"}` }, label(each.is));
       const bar = make("span", { className: "bars" }, make("i"));
       bar.firstChild.style.width = `${100 * (each.probability ?? 0)}%`;
       const digit = numbers.get(each.name);

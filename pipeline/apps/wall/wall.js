@@ -4,7 +4,7 @@
 // at most a few at a time, those in view before others; the least lately seen are given away.
 
 import { getBlob, getJson } from "./api.js";
-import { label, make, mark, number, percent, readable, settled } from "./words.js";
+import { label, make, mark, percent, readable, settled } from "./words.js";
 
 const PER_BLOCK = 100;
 const MOST_BLOCKS = 60;
@@ -12,6 +12,10 @@ const AT_A_TIME = 4;
 const TEXT = 34; // px below a thumbnail
 const WIDEST = 118;
 const BEYOND = 2; // rows that exist above and below those in view
+
+/** The label in question of a sample: chosen by a digit, or the question's, or the first one. */
+export const inQuestion = (row) =>
+  row.labels.find(({ name }) => name === row.chosen) ?? row.labels[0];
 
 export class Wall extends EventTarget {
   /** @param root the listbox; @param about what the server says of itself */
@@ -145,10 +149,10 @@ export class Wall extends EventTarget {
     tile.setAttribute("aria-selected", String(position === this.selected));
     tile.classList.toggle("selected", position === this.selected);
     tile.classList.toggle("dropped", Boolean(row?.dropped));
-    const asked = row && this.asked(row);
+    const asked = row && inQuestion(row);
     text.replaceChildren();
     if (asked) {
-      const answer = make("b", { className: `is${label(asked.is) === "?" ? "x" : asked.is}` }, label(asked.is));
+      const answer = make("b", { className: `is${asked.is || "x"}` }, label(asked.is));
       const said = asked.probability === null ? "" : ` ${percent(asked.probability)}`;
       text.append(answer, said, make("br"), readable(asked.name));
     }
@@ -168,11 +172,6 @@ export class Wall extends EventTarget {
     const said = asked && `${readable(asked.name)}: ${answer[asked.is]}`;
     const model = asked?.probability == null ? "" : `, the model ${percent(asked.probability)}`;
     return `${row.key}${asked ? `, ${said}${model}` : ""} ${this.corner(row, asked)}`.trim();
-  }
-
-  /** The label in question of a sample: chosen by a digit, or the question's, or the first one. */
-  asked(row) {
-    return row.labels.find(({ name }) => name === row.chosen) ?? row.labels[0];
   }
 
   /** What is known of the sample at a position, once it is here. */
@@ -308,7 +307,4 @@ export class Wall extends EventTarget {
     return Math.min(Math.max(to, 0), last);
   }
 
-  get described() {
-    return number(this.order.length);
-  }
 }
