@@ -27,13 +27,16 @@ class Teller:
         """Of each sample its key, what was decided, and the labels most worth a look.
 
         These are the one in question, if any, then the most suspicious; where nothing is known of
-        suspicion, or it is not wanted, those that cost the network most, or else the first.
+        suspicion, or it is not wanted, those that cost the network most, or else the first. What is
+        decided does not change their order: they have numbers.
         """
         wanted = np.array(chosen, np.int64)
         facts = self._facts(wanted, seen, suspicious)
         worth = facts["suspicion"]
         if np.isnan(worth).all():
-            worth = facts["loss"]
+            came, known = self._samples.rows.unpack(wanted, self._samples.columns)
+            worth = losses(facts["logits"], came)
+            worth = worth if known is None else np.where(known, worth, np.nan)
         order = np.argsort(np.where(np.isnan(worth), np.inf, -worth), axis=1, kind="stable")
         order = order[:, : DIGITS + 1].tolist()
         first = [self._samples.names.index(attribute)] if attribute else []

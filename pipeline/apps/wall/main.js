@@ -86,6 +86,7 @@ async function fill(query = JSON.stringify(state.query)) {
     if (again >= 0 && state.get("open")) select(again);
     else select(order.length ? wall.top : -1, false);
   } catch (error) {
+    if (error.name !== "AbortError") shown = "";
     failed(error);
   } finally {
     if (signal === fetching.signal) document.body.classList.remove("busy");
@@ -237,7 +238,7 @@ decisions.addEventListener("undone", ({ detail }) => {
   correct(detail.id, detail.attribute, detail.row);
   const position = wall.order.indexOf(detail.id);
   if (position >= 0) {
-    wall.select(position);
+    select(position);
     if (state.get("open")) open(detail.key, true);
   }
   say(`Undone. ${outcome(detail)}`);
@@ -359,7 +360,8 @@ document.addEventListener("keydown", (event) => {
     const name = current()?.labels[key - 1]?.name;
     if (name) ask(name);
   } else if (/^(Arrow|Page|Home$|End$)/.test(key)) {
-    if (target.closest("aside") && !key.startsWith("Arrow")) return;
+    if (!target.closest("aside")) at("wall").focus({ preventScroll: true });
+    else if (!key.startsWith("Arrow")) return;
     move(key).catch(failed);
   } else if (KEYS[key] && !(key === "Enter" && target.matches("button"))) {
     KEYS[key]();
@@ -370,7 +372,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 state.addEventListener("change", () => apply().catch(failed));
+await look(); // first, so that nothing changes unseen
 await apply();
 at("wall").focus({ preventScroll: true });
-await look();
 document.body.dataset.ready = "";

@@ -57,6 +57,11 @@ export class Toolbar {
       each.disabled = Boolean(why) || asks;
       each.title = why ?? (asks ? "Choose a question first." : "");
     }
+    const missing = Object.entries(about.missing);
+    at("missing").hidden = !missing.length;
+    const listed = missing.map(([what]) => what).join(", ");
+    at("missing").replaceChildren(
+      make("summary", {}, `Missing: ${listed}`), ...missing.map(([, why]) => make("p", {}, why)));
     at("chips").replaceChildren(...this.chips());
   }
 
