@@ -1,4 +1,4 @@
-"""What a browser of the dataset reads besides shards, made up, and the server at work."""
+"""The wall at work: what it reads besides shards, made up; its server; and what a browser shows."""
 
 import threading
 from collections.abc import Iterator
@@ -19,6 +19,31 @@ from pipeline.files import write_csv
 from pipeline.shards.cache import open_rows
 from pipeline.shards.index import read_index
 from tests.support.attributes import CELEBA, CELEBA_VIEW, MODEL_ORDER
+from tests.support.browser import Seen
+
+READY = "document.body.dataset.ready !== undefined"
+
+IN_VIEW = """(() => {
+  const view = document.getElementById("wall").getBoundingClientRect();
+  return [...document.querySelectorAll(".tile")].filter((tile) => {
+    const { top, bottom } = tile.getBoundingClientRect();
+    return bottom > view.top + 4 && top < view.bottom - 4;
+  }).sort((a, b) => a.position - b.position);
+})()"""
+
+SELECTED = "document.getElementById('selected').innerText"
+FIRST_LABEL = "document.querySelector('#sample .label-row').innerText"
+COUNT = "document.getElementById('count').innerText"
+TROUBLE = "document.getElementById('trouble')"
+FIRST_MARK = "document.querySelector('.tile[aria-posinset=\"1\"] i')"
+ACROSS = f"new Set({IN_VIEW}.map((tile) => tile.getBoundingClientRect().x)).size"
+
+WALL = f"""{READY} && !document.body.classList.contains("busy") && (() => {{
+  const tiles = {IN_VIEW};
+  return tiles.length && tiles.every((tile) =>
+    tile.querySelector(".face").style.backgroundImage && tile.querySelector("p").firstChild);
+}})()"""
+"""Every thumbnail in view is there, with its text."""
 
 
 def write_evidence(shards: Path, data: Path) -> None:
@@ -88,3 +113,32 @@ def browsing(opened: Dataset) -> Iterator[BrowseServer]:
             server.shutdown()
             thread.join()
             opened.samples.close()
+
+
+def selected(seen: Seen) -> str:
+    """The key of the selected sample."""
+    return str(seen.page.inner_text("#selected").partition(" ")[0])
+
+
+def keys_in_view(seen: Seen) -> list[str]:
+    return seen.page.evaluate(f"{IN_VIEW}.map((tile) => tile.ariaLabel.split(',')[0])")
+
+
+def keys_of(server: BrowseServer, **fields: str) -> list[str]:
+    asked = {name.removesuffix("_"): [value] for name, value in fields.items()}
+    found = np.frombuffer(server.dataset.order(asked), "<i4")
+    return [server.dataset.samples.key(sample) for sample in found.tolist()]
+
+
+def press(seen: Seen, *keys: str) -> None:
+    for key in keys:
+        seen.page.keyboard.press(key)
+
+
+def settled(seen: Seen) -> None:
+    """Whatever was decided is written."""
+    seen.until("sessionStorage.waiting === undefined || sessionStorage.waiting === '[]'")
+
+
+def quiet(seen: Seen) -> bool:
+    return not seen.elsewhere and not seen.errors

@@ -24,9 +24,21 @@ export class Decisions extends EventTarget {
     this.dispatchEvent(new Event("change"));
   }
 
-  /** @param before the row of the corrections as the page knows it, or null */
-  decide(id, key, attribute, is, why, before) {
-    this.waiting.push({ id, key, attribute, is, why, before });
+  /** Whether there is something to undo. */
+  get any() {
+    return Boolean(this.done.length || this.waiting.length);
+  }
+
+  isWaiting({ id, attribute }) {
+    return this.waiting.some((each) => each.id === id && each.attribute === attribute);
+  }
+
+  /**
+   * @param decision `id`, `key`, `attribute`, what it `is` and `why`; `before`: the row of the
+   * corrections as the page knows it, or null; for a label also what it `was`
+   */
+  decide(decision) {
+    this.waiting.push(decision);
     this.keep();
     this.run();
   }

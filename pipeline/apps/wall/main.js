@@ -2,12 +2,14 @@
 
 import { Silent, getJson, getOrder } from "./api.js";
 import { Decisions } from "./decisions.js";
+import { Footer } from "./footer.js";
+import { listenToKeys } from "./keys.js";
 import { Panel } from "./panel.js";
 import { State } from "./state.js";
 import { Statistics } from "./statistics.js";
 import { Toolbar } from "./toolbar.js";
 import { Wall, inQuestion } from "./wall.js";
-import { label, make, mark, number, percent, readable, settled } from "./words.js";
+import { number, outcome, settled } from "./words.js";
 
 const DIGITS = 9;
 const LOOK = 1500; // ms between two looks whether somebody else has changed something
@@ -23,6 +25,7 @@ const panel = new Panel(at("sample"), about);
 const statistics = new Statistics(at("statistics"), about, state);
 const toolbar = new Toolbar(about, state);
 const decisions = new Decisions();
+const footer = new Footer(ask, decide, undo);
 
 let shown = null; // the query that stands on the wall
 let opened = ""; // the key of the sample in the panel
@@ -43,8 +46,6 @@ function trouble(kind, sentence) {
   if (at("trouble").textContent !== text) at("trouble").textContent = text;
   at("trouble").hidden = !text;
 }
-
-const say = (text) => (at("said").textContent = text);
 
 function failed(error) {
   if (error.name === "AbortError") return;
@@ -121,22 +122,8 @@ function current(sample = panel.sample) {
 
 function telling() {
   const row = current();
-  const place = row && wall.order[wall.selected] === row.id;
-  at("selected").textContent = row ? row.key + (place ? ` · ${number(wall.selected + 1)}` : "") : "";
-  const chosen = row && inQuestion(row)?.name;
-  const buttons = (row?.labels ?? []).map((each, i) => {
-    const said = each.probability === null ? "" : ` ${percent(each.probability)}`;
-    const button = make("button", { className: "asked", name: each.name },
-      make("kbd", {}, i + 1), ` ${readable(each.name)} `,
-      make("b", { className: `is${each.is || "x"}` }, label(each.is)), said,
-      make("span", { className: "mark" }, mark(each.row)));
-    button.setAttribute("aria-pressed", String(each.name === chosen));
-    button.addEventListener("click", () => ask(each.name));
-    return button;
-  });
-  at("asked").replaceChildren(...buttons);
-  for (const id of ["flip", "unknown", "sound"]) at(id).disabled = !row || troubles.has("corrections");
-  at("undo").disabled = !decisions.done.length && !decisions.waiting.length;
+  const place = row && wall.order[wall.selected] === row.id ? wall.selected : -1;
+  footer.show(row, place, troubles.has("corrections"), decisions.any);
 }
 
 function select(position, reveal = true) {
@@ -205,7 +192,7 @@ function decide(act) {
   const why = panel.why.value.trim();
   // Sound is what the source says, which a correction may have hidden.
   const now = { flip: OTHER[is], unknown: "", sound: was }[act];
-  decisions.decide(row.id, row.key, name, now, why, before);
+  decisions.decide({ id: row.id, key: row.key, attribute: name, was, is: now, why, before });
   correct(row.id, name, { was, is: now, why }); // at once, before the server says so
   telling();
 }
@@ -221,17 +208,9 @@ function correct(id, attribute, row) {
   if (panel.sample?.id === id) tell(panel.sample);
 }
 
-const named = (attribute) => ({ split: "The split", image: "The image" })[attribute] ?? readable(attribute);
-
-function outcome({ key, attribute, row }) {
-  if (!row) return `${named(attribute)} of ${key}: as the source says, not looked at.`;
-  if (row.was === row.is) return `${named(attribute)} of ${key}: sound.`;
-  return `${named(attribute)} of ${key}: ${mark(row)}.`;
-}
-
 decisions.addEventListener("decided", ({ detail }) => {
-  correct(detail.id, detail.attribute, detail.row);
-  say(outcome(detail));
+  if (!decisions.isWaiting(detail)) correct(detail.id, detail.attribute, detail.row);
+  footer.say(outcome(detail));
   changed();
 });
 decisions.addEventListener("undone", ({ detail }) => {
@@ -241,11 +220,11 @@ decisions.addEventListener("undone", ({ detail }) => {
     select(position);
     if (state.get("open")) open(detail.key, true);
   }
-  say(`Undone. ${outcome(detail)}`);
+  footer.say(`Undone. ${outcome(detail)}`);
   changed();
 });
 decisions.addEventListener("refused", ({ detail }) => {
-  say(detail.error.message);
+  footer.say(detail.error.message);
   look(true);
 });
 decisions.addEventListener("silent", ({ detail }) => trouble("server", detail.message));
@@ -258,6 +237,7 @@ const changed = settled(() => look(true), 250);
 async function look(all = false) {
   try {
     const found = await getJson("api/version");
+    if (troubles.has("server")) wall.refresh(); // what was asked meanwhile was not answered
     trouble("server", "");
     trouble("corrections", found.trouble);
     const before = version;
@@ -289,6 +269,10 @@ wall.addEventListener("choose", ({ detail: position }) => {
   if (row) open(row.key);
 });
 wall.addEventListener("rows", () => {
+  // What waits to be written is not yet in what the server says.
+  for (const { id, attribute, was, is, why } of decisions.waiting) {
+    if (was !== undefined) correct(id, attribute, { was, is, why });
+  }
   telling();
   if (panel.sample) tell(panel.sample);
 });
@@ -301,10 +285,8 @@ panel.addEventListener("identity", ({ detail }) => state.set({ identity: detail,
 panel.addEventListener("decide", ({ detail }) => {
   const { id, key, rows } = panel.sample;
   const before = rows[detail.attribute] ?? null;
-  decisions.decide(id, key, detail.attribute, detail.is, panel.why.value.trim(), before);
+  decisions.decide({ id, key, ...detail, why: panel.why.value.trim(), before });
 });
-for (const act of ["flip", "unknown", "sound"]) at(act).addEventListener("click", () => decide(act));
-at("undo").addEventListener("click", undo);
 at("statistics-button").addEventListener("click", () => {
   state.set({ statistics: state.get("statistics") ? "" : "1" });
 });
@@ -312,11 +294,9 @@ at("filters-button").addEventListener("click", () => {
   const folded = document.body.classList.toggle("filters-open");
   at("filters-button").setAttribute("aria-expanded", String(folded));
 });
-at("keys-button").addEventListener("click", () => at("keys").showModal());
-at("keys-close").addEventListener("click", () => at("keys").close());
 
 function undo() {
-  if (!decisions.undo()) say("There is nothing to undo.");
+  if (!decisions.undo()) footer.say("There is nothing to undo.");
 }
 
 async function move(key) {
@@ -329,46 +309,22 @@ async function move(key) {
   if (wall.order[wall.selected] === sample) open(key_, true);
 }
 
-const KEYS = {
+listenToKeys({
   f: () => decide("flip"),
   u: () => decide("unknown"),
   s: () => decide("sound"),
   z: undo,
   r: () => fill(),
-  a: () => at("question").focus(),
-  "/": () => at("text").focus(),
-  w: () => at("wall").focus(),
-  "?": () => at("keys").showModal(),
   Enter: () => {
     const row = wall.row(wall.selected);
     if (row) open(row.key);
   },
-};
-
-document.addEventListener("keydown", (event) => {
-  const { target, key } = event;
-  if (event.ctrlKey || event.metaKey || event.altKey || at("keys").open) return;
-  const typing = target.matches("input, select, textarea");
-  if (key === "Escape") {
-    if (typing) at("wall").focus();
-    else if (state.get("open")) open("");
-    else return;
-    at("wall").focus({ preventScroll: true });
-  } else if (typing) {
-    return;
-  } else if (/^[1-9]$/.test(key)) {
-    const name = current()?.labels[key - 1]?.name;
+  Escape: () => open(""),
+  digit: (number) => {
+    const name = current()?.labels[number - 1]?.name;
     if (name) ask(name);
-  } else if (/^(Arrow|Page|Home$|End$)/.test(key)) {
-    if (!target.closest("aside")) at("wall").focus({ preventScroll: true });
-    else if (!key.startsWith("Arrow")) return;
-    move(key).catch(failed);
-  } else if (KEYS[key] && !(key === "Enter" && target.matches("button"))) {
-    KEYS[key]();
-  } else {
-    return;
-  }
-  event.preventDefault();
+  },
+  move: (key) => move(key).catch(failed),
 });
 
 state.addEventListener("change", () => apply().catch(failed));

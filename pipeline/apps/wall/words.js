@@ -18,6 +18,16 @@ export const label = (is) => (is === "" ? "?" : is);
 export const mark = (row) =>
   !row ? "" : row.was === row.is ? "✓" : `${label(row.was)} → ${label(row.is)}`;
 
+const named = (attribute) =>
+  ({ split: "The split", image: "The image" })[attribute] ?? readable(attribute);
+
+/** What was decided, or undone, in a sentence. */
+export function outcome({ key, attribute, row }) {
+  if (!row) return `${named(attribute)} of ${key}: as the source says, not looked at.`;
+  if (row.was === row.is) return `${named(attribute)} of ${key}: sound.`;
+  return `${named(attribute)} of ${key}: ${mark(row)}.`;
+}
+
 /** An element with properties and children. */
 export function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
