@@ -142,9 +142,14 @@ def test_two_windows_see_each_other(server: BrowseServer, browser: Any, file: Pa
         assert read_corrections(file).rows[0].sound
         press(other, "z")
         one.until(f"{mark}.includes('→')")
+        press(one, "Home", "3")
+        third = one.page.locator("#asked .asked").nth(2).get_attribute("name")
+        one.until(f"{mark} === '1 changed'")
         change_corrections(file, gone=[(key, "Male")])  # as another program would
         for seen in (one, other):
             seen.until(f"{FIRST_MARK}.hidden && {share} === '{before}'")
+        asked = one.page.locator("#asked [aria-pressed=true]")
+        assert asked.get_attribute("name") == third, "what one asks stays asked"
         assert quiet(other)
 
 

@@ -176,6 +176,9 @@ def test_what_is_missing_is_said(shards: Path, tmp_path: Path, browser: Any) -> 
     opened = dataset(shards, tmp_path / "nothing", tmp_path / "none.csv")
     with browsing(opened) as server, visit(browser, server.urls[0], *DESK) as seen:
         seen.until(WALL)
+        press(seen, "Enter")
+        seen.until("document.querySelector('#sample')?.innerText.includes('pipeline evaluate')")
+        press(seen, "Escape")
         seen.page.click("#missing summary")
         told = seen.page.inner_text("#missing")
         for command in ("pipeline evaluate", "pipeline suspects", "stats.duplicates"):

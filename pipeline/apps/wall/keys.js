@@ -13,6 +13,7 @@ export function listenToKeys(acts) {
 
   at("keys-button").addEventListener("click", () => at("keys").showModal());
   at("keys-close").addEventListener("click", () => at("keys").close());
+  at("keys").addEventListener("close", toWall);
 
   document.addEventListener("keydown", (event) => {
     const { target, key } = event;

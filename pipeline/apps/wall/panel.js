@@ -46,6 +46,7 @@ export class Panel extends EventTarget {
       make("div", { className: "top" }, picture, this.facts(sample)),
       ...this.twins(sample),
       make("label", { className: "why" }, "Why ", this.why),
+      ...this.unpredicted(sample),
       ...this.labels(sample, asked, numbers),
     );
     this.root.scrollTop = scroll;
@@ -107,6 +108,15 @@ export class Panel extends EventTarget {
       return make("li", {}, other);
     });
     return [make("h3", {}, "The same picture"), make("ul", { className: "twins" }, ...items)];
+  }
+
+  /** Why there are no probabilities. */
+  unpredicted(sample) {
+    if (sample.labels.some(({ probability }) => probability !== null)) return [];
+    const { predicted, missing } = this.about;
+    const why = missing.predictions ??
+      `No predictions: the network was asked about ${predicted.join(" and ")} (data/evaluation).`;
+    return [make("p", { className: "soft" }, why)];
   }
 
   *labels(sample, asked, numbers) {
