@@ -6,7 +6,8 @@ Makes a shard folder in a temporary place: crops of 300 drawn faces, 96 px, unde
 wanted, in CelebA's shares of the splits, with made-up predictions and suspects. Then a Chromium
 without a window (1280 x 800) looks at it. A wall is there when every thumbnail in view has its
 picture and its text. Jumps go anywhere in the list, steps to the next screen. Memory of the server
-is its own (anonymous) and that of mapped files; of the page it is the heap of JavaScript.
+is its own (anonymous) and that of mapped files; of the page the heap of JavaScript, and all of its
+process.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -108,12 +110,13 @@ def make(work: Path, samples: int) -> None:
 
 
 @contextmanager
-def serving(work: Path) -> Iterator[tuple[str, int, float]]:
+def serving(work: Path, cache: Path) -> Iterator[tuple[str, int, float]]:
     """Address and number of the server's process, and the seconds until it told them."""
     start = time.perf_counter()
     server = subprocess.Popen(
         [sys.executable, "-m", "stages", "browse", "--port", "0", "--no-open"],
-        cwd=work, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True,
+        cwd=work, env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(cache)},
+        stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         assert server.stdout is not None
@@ -195,7 +198,8 @@ def measure(url: str, process: int, jumps: int) -> None:
               dispatchEvent(new Event("popstate"));
               document.body.classList.add("busy")"""
             print(f"  {what:34} {wait(seen, action):14.0f} ms", flush=True)
-        print(f"  page: {heap(page):,.0f} MB of JavaScript; server: {memory(process)}")
+        print(f"  page: {heap(page):,.1f} MB of JavaScript, {resident(browser):,.0f} MB in all")
+        print(f"  server: {memory(process)}")
         assert not seen.errors, seen.errors
 
 
@@ -204,6 +208,13 @@ def heap(page: Any) -> float:
     session = page.context.new_cdp_session(page)
     session.send("HeapProfiler.collectGarbage")
     return float(session.send("Runtime.getHeapUsage")["usedSize"]) / 1e6
+
+
+def resident(browser: Any) -> float:
+    """What the process of the page holds, MB; most of it is Chromium's own code and pictures."""
+    told = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
+    pages = [each["id"] for each in told if each["type"] == "renderer"]
+    return max(float(psutil.Process(page).memory_info().rss) for page in pages) / 1e6
 
 
 def main() -> None:
@@ -221,7 +232,7 @@ def main() -> None:
         size = sum(path.stat().st_size for path in (work / "data/synthetic/shards").iterdir())
         print(f"{arguments.samples:,} samples, {size / 1e9:.2f} GB of shards")
         for what in ("first start", "next start"):
-            with serving(work) as (url, process, seconds):
+            with serving(work, work / "fresh") as (url, process, seconds):
                 print(f"{what}: {seconds:.1f} s; server: {memory(process)}")
                 if what == "next start":
                     measure(url, process, arguments.jumps)

@@ -153,6 +153,37 @@ def test_two_windows_see_each_other(server: BrowseServer, browser: Any, file: Pa
         assert quiet(other)
 
 
+def test_whoever_hurries_decides_about_what_is_selected(
+    server: BrowseServer, browser: Any, file: Path
+) -> None:
+    """The opened sample comes a moment after the arrow; keys do not wait for it."""
+    keys = keys_of(server)
+    with visit(browser, f"{server.urls[0]}?a=Male&open={keys[0]}", *DESK) as seen:
+        seen.until(f"{WALL} && document.querySelector('#sample h2')")
+        for _ in range(8):
+            press(seen, "ArrowRight", "u")
+        settled(seen)
+        assert [row.key for row in read_corrections(file).rows] == keys[1:9]
+        seen.until(f"document.querySelector('#sample h2').innerText === '{keys[8]}'")
+        assert quiet(seen)
+
+
+def test_a_sample_that_is_not_on_the_wall_is_decided_about_while_it_is_open(
+    server: BrowseServer, browser: Any, file: Path
+) -> None:
+    males, [other] = keys_of(server, has="Male"), keys_of(server, not_="Male")[:1]
+    with visit(browser, f"{server.urls[0]}?has=Male&a=Young&open={other}", *DESK) as seen:
+        seen.until(f"{WALL} && document.querySelector('#sample h2')?.innerText === '{other}'")
+        assert selected(seen) == other
+        press(seen, "u", "Escape")
+        seen.until("document.getElementById('sample').hidden")
+        assert selected(seen) == males[0]
+        settled(seen)
+        [row] = read_corrections(file).rows
+        assert (row.place, row.now) == ((other, "Young"), "")
+        assert quiet(seen)
+
+
 def test_the_wall_stays_while_one_decides(server: BrowseServer, browser: Any) -> None:
     males = keys_of(server, has="Male")
     with visit(browser, f"{server.urls[0]}?has=Male&a=Male", *DESK) as seen:

@@ -29,6 +29,7 @@ const footer = new Footer(ask, decide, undo);
 
 let shown = null; // the query that stands on the wall
 let opened = ""; // the key of the sample in the panel
+let aside = null; // that sample, where it is not on the wall
 let version = null;
 let fetching = new AbortController();
 
@@ -105,12 +106,17 @@ async function count(signal) {
   trouble("corrections", found.version.trouble);
 }
 
-/** The sample that keys and buttons are about: the opened one, else the selected one. */
-function current(sample = panel.sample) {
-  if (!sample) return wall.row(wall.selected);
+/**
+ * The sample that keys and buttons are about: the selected one, though another may still be shown in
+ * the panel; or the opened one, where it is not on the wall.
+ */
+const current = () => (aside ? rowFor(aside) : wall.row(wall.selected));
+
+/** What the wall knows of an opened sample. */
+function rowFor(sample) {
   const row = wall.rowOf(sample.id);
   if (row) return row;
-  // It is not on the wall: its own labels, as the wall would have them.
+  // It is not there: its own labels, as the wall would have them.
   const worth = (each) => each.suspicion ?? each.loss ?? -Infinity;
   const first = sample.labels.filter(({ name }) => name === state.get("a"));
   const rest = sample.labels.filter(({ name }) => name !== state.get("a"));
@@ -127,6 +133,7 @@ function telling() {
 }
 
 function select(position, reveal = true) {
+  aside = null;
   wall.select(position, reveal);
   telling();
 }
@@ -136,27 +143,34 @@ function select(position, reveal = true) {
 async function open_(key) {
   if (!key) {
     opened = "";
+    aside = null;
     panel.close();
+    telling();
     return;
   }
-  const fresh = key !== opened;
+  const fresh = key !== opened, from = wall.selected;
   opened = key;
   try {
     const sample = await getJson("api/sample", { key });
     if (opened !== key) return;
-    const position = wall.order[wall.selected] === sample.id ? wall.selected : wall.order.indexOf(sample.id);
-    if (fresh && position !== wall.selected) wall.select(position);
+    if (wall.order[from] !== sample.id && wall.selected === from) {
+      const position = wall.order.indexOf(sample.id);
+      if (position < 0) aside = sample;
+      else if (fresh) select(position);
+    }
     tell(sample);
     telling();
   } catch (error) {
     failed(error);
-    if (!(error instanceof Silent)) panel.close();
+    if (error instanceof Silent) return;
+    aside = null;
+    panel.close();
   }
 }
 
 /** Show a sample in the panel, with the digits that choose among its attributes. */
 function tell(sample) {
-  const row = current(sample);
+  const row = rowFor(sample);
   panel.show(sample, inQuestion(row)?.name, row.labels.map(({ name }) => name));
 }
 
@@ -169,7 +183,8 @@ function ask(name) {
   const row = current();
   if (!row) return;
   if (!row.labels.some((each) => each.name === name)) {
-    const found = panel.sample.labels.find((each) => each.name === name);
+    const found = panel.sample?.id === row.id && panel.sample.labels.find((each) => each.name === name);
+    if (!found) return;
     row.labels = [...row.labels.slice(0, DIGITS - 1), found];
   }
   row.chosen = name;

@@ -68,8 +68,7 @@ export class Panel extends EventTarget {
     const fact = (name, ...value) => [make("dt", {}, name), make("dd", {}, ...value)];
     const split = make("select", { id: "move" });
     for (const name of ["train", "valid", "test"]) {
-      const came = name === sample.came ? "" : " (moved)";
-      split.append(make("option", { value: name, selected: name === sample.split }, name + came));
+      split.append(make("option", { value: name, selected: name === sample.split }, name));
     }
     split.setAttribute("aria-label", "Split");
     split.addEventListener("change", () => {

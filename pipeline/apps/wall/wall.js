@@ -7,7 +7,7 @@ import { getBlob, getJson } from "./api.js";
 import { label, make, mark, percent, readable, settled } from "./words.js";
 
 const PER_BLOCK = 100;
-const MOST_BLOCKS = 60;
+const MOST_BLOCKS = 24;
 const AT_A_TIME = 4;
 const TEXT = 34; // px below a thumbnail
 const WIDEST = 118;
