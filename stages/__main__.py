@@ -19,6 +19,7 @@ from stages.export import export
 from stages.shard import shard
 from stages.stats import stats
 from stages.tools.align import align
+from stages.tools.browse import browse
 from stages.tools.card import card
 from stages.tools.compare import compare
 from stages.tools.correct import correct
@@ -47,8 +48,8 @@ app = typer.Typer(
 for stage in (download, stats, shard, train, evaluate, export):
     app.command(rich_help_panel="Stages, in the order of `dvc repro`")(stage)
 COMMANDS = (
-    align, card, compare, correct, demo, diff, init, photographs, predict, profile, publish,
-    recipe, report, samples, suspects, verify,
+    align, browse, card, compare, correct, demo, diff, init, photographs, predict, profile,
+    publish, recipe, report, samples, suspects, verify,
 )  # fmt: skip
 for command in COMMANDS:
     app.command(rich_help_panel="Beside them")(command)

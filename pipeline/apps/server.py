@@ -32,21 +32,30 @@ LONGEST_SILENCE: Final = 20
 class SiteServer(ThreadingHTTPServer):
     """Serves the folder `site`; start and stop it with `serve_forever` and `shutdown`.
 
-    `port` 0 takes a free one. `https`: with a certificate made for this run. Raises PipelineError
-    where the port is taken or the host is not an address of this machine.
+    `port` 0 takes a free one. `https`: with a certificate made for this run. `handler` answers each
+    connection. Raises PipelineError where the port is taken or the host is not an address of this
+    machine.
     """
 
     daemon_threads = True
 
     request_queue_size = MOST_CONNECTIONS  # else many at once wait for seconds
 
-    def __init__(self, site: Path, host: str, port: int, https: bool = False) -> None:
+    def __init__(
+        self,
+        site: Path,
+        host: str,
+        port: int,
+        https: bool = False,
+        handler: "type[SiteHandler] | None" = None,
+    ) -> None:
         self.https = https
         if ":" in host:
             self.address_family = socket.AF_INET6
         self._connections: dict[Any, None] = {}  # the oldest first
         try:
-            super().__init__((host, port), partial(_Handler, directory=str(site)))
+            answers = partial(handler or SiteHandler, directory=str(site))
+            super().__init__((host, port), answers)
         except (OSError, OverflowError) as error:
             raise PipelineError(_why_not(error, host, port)) from error
         everywhere = host in ("", "0.0.0.0", "::")
@@ -85,7 +94,15 @@ class SiteServer(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-class _Handler(SimpleHTTPRequestHandler):
+class SiteHandler(SimpleHTTPRequestHandler):
+    """Answers with the files of a site, each with the headers that isolate it."""
+
+    page_headers = HEADERS
+    """Sent with every answer."""
+
+    cache = "no-cache"
+    """What a browser may keep."""
+
     protocol_version = "HTTP/1.1"
     timeout = LONGEST_SILENCE
     server: SiteServer
@@ -103,7 +120,7 @@ class _Handler(SimpleHTTPRequestHandler):
 
     def send_head(self) -> io.BytesIO | BinaryIO | None:
         """The file that is asked for, its headers sent; or None, and what is wrong sent."""
-        if not self._is_meant(self.headers.get("Host", "")):
+        if not self.is_meant():
             self.send_error(HTTPStatus.MISDIRECTED_REQUEST, "This server has another name")
             return None
         try:
@@ -116,10 +133,10 @@ class _Handler(SimpleHTTPRequestHandler):
         """No names of files but those that the page has."""
         self.send_error(HTTPStatus.NOT_FOUND, "File not found")
 
-    def _is_meant(self, host: str) -> bool:
+    def is_meant(self) -> bool:
         """Whether a request is for this server: by an address, or by a name of its own."""
         try:
-            name = urlsplit(f"//{host}").hostname or ""
+            name = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
         except ValueError:
             return False
         try:
@@ -128,9 +145,10 @@ class _Handler(SimpleHTTPRequestHandler):
             return name in {each.lower() for each in self.server.names}
 
     def end_headers(self) -> None:
-        for name, value in HEADERS.items():
+        """Send those that every answer has, then what is known so far."""
+        for name, value in self.page_headers.items():
             self.send_header(name, value)
-        self.send_header("Cache-Control", "no-cache")
+        self.send_header("Cache-Control", self.cache)
         super().end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:

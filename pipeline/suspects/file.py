@@ -6,7 +6,7 @@ that the label is wrong (`pipeline.suspects.rank`). The metadata of the file say
 judged.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -95,19 +95,27 @@ def read_suspicion(path: Path, split: str, keys: pa.Array, names: Sequence[str])
 
     NaN where the file says nothing of a label. Raises as `read_top` does.
     """
+    return read_suspicions(path, {split: keys}, names)[split]
+
+
+def read_suspicions(
+    path: Path, keys: Mapping[str, pa.Array], names: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Likewise of some samples of several splits, whose keys are given; the file is read once."""
     import pyarrow.compute as pc
 
-    matrix = np.full((len(keys), len(names)), np.nan, np.float32)
+    matrices = {s: np.full((len(k), len(names)), np.nan, np.float32) for s, k in keys.items()}
     order = pa.array(list(names), pa.string())
-    keys = keys.cast(pa.string())
-    for table in _tables(path):
-        table = table.filter(pc.field("split") == split)
-        columns = pc.index_in(table["attribute"], order)
-        rows = pc.index_in(table["key"], keys)
-        both = pc.and_(columns.is_valid(), rows.is_valid()).to_numpy()
-        columns, rows = columns.fill_null(0).to_numpy(), rows.fill_null(0).to_numpy()
-        matrix[rows[both], columns[both]] = table["suspicion"].to_numpy()[both]
-    return matrix
+    sets = {split: column.cast(pa.string()) for split, column in keys.items()}
+    for whole in _tables(path):
+        for split, matrix in matrices.items():
+            table = whole.filter(pc.field("split") == split)
+            columns = pc.index_in(table["attribute"], order)
+            rows = pc.index_in(table["key"], sets[split])
+            both = pc.and_(columns.is_valid(), rows.is_valid()).to_numpy()
+            columns, rows = columns.fill_null(0).to_numpy(), rows.fill_null(0).to_numpy()
+            matrix[rows[both], columns[both]] = table["suspicion"].to_numpy()[both]
+    return matrices
 
 
 def _tables(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:

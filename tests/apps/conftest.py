@@ -27,3 +27,10 @@ def blind() -> Iterator[Any]:
     """A Chromium without a camera."""
     with chromium(f"{CAMERA}=device-count=0") as browser:
         yield browser
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A Chromium as it is."""
+    with chromium() as started:
+        yield started
