@@ -66,10 +66,7 @@ def train(params: ParamsFile = PARAMS) -> None:
             write_csv(partial / "speed.csv", trained.speed)
             logits = {"newest": trained.seen.newest(), "averaged": trained.seen.averaged()}
             names = view.attributes.model_order
-            about_logits = {"epochs": str(len(trained.history))}
-            train_logits.write_logits(
-                partial / train_logits.FILE, trained.keys, names, logits, about_logits
-            )
+            train_logits.write_logits(partial / train_logits.FILE, trained.keys, names, logits)
         trained.checkpoints.remove()
     kept, counts = trained.history[-1], trained.model.count_parameters()
     if settings.train.keep == "best":

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.dataset.arrow import number_column, text_column
-from pipeline.dataset.parquet import LARGEST_PART, open_bounded, read_table
+from pipeline.dataset.parquet import LARGEST_PART, read_table
 from pipeline.errors import PipelineError, one_line
 from pipeline.files import new_file
 
@@ -28,31 +28,17 @@ def write_logits(
     keys: Sequence[str],
     names: Sequence[str],
     logits: Mapping[str, np.ndarray],
-    about: Mapping[str, str] | None = None,
 ) -> None:
     """Write the file; `logits`: by kind, float32 [N, A], A as in `names`."""
     columns = {"key": text_column(keys)}
     for kind, matrix in logits.items():
         for name, column in zip(names, matrix.T, strict=True):
             columns[f"{name}_{kind}"] = number_column(np.ascontiguousarray(column))
-    schema = pa.schema([(name, c.type) for name, c in columns.items()], dict(about or {}))
+    schema = pa.schema([(name, c.type) for name, c in columns.items()])
     table = pa.Table.from_arrays(list(columns.values()), schema=schema)
     rows = max(1_000, LARGEST_PART // 2 // (8 * len(columns)))
     with new_file(path) as partial:
         pq.write_table(table, partial, rows, compression="zstd", use_dictionary=False)
-
-
-def epochs_of(path: Path) -> int:
-    """How many epochs a file of `pipeline train` is of. Raises as `read_logits` does."""
-    try:
-        with open_bounded(path, most_rows=MOST_ROWS) as file:
-            return int((file.schema_arrow.metadata or {})[b"epochs"])
-    except FileNotFoundError:
-        raise
-    except (OSError, pa.ArrowException, ValueError, KeyError) as error:
-        raise PipelineError(
-            f"{path} cannot be read ({one_line(error)}); run `pipeline train` again."
-        ) from error
 
 
 def read_logits(

@@ -11,15 +11,12 @@ from pipeline.dataset.arrow import text_column
 from pipeline.dataset.view import View
 from pipeline.errors import PipelineError
 from pipeline.files import write_csv, write_json
-from pipeline.network.train_logits import FILE, OUT_OF_FOLD, epochs_of
+from pipeline.network.train_logits import OUT_OF_FOLD
 from pipeline.suspects.evidence import TOLD, By, Gathered, gather
 from pipeline.suspects.file import write_suspects
 from pipeline.suspects.rank import SUMMARY_COLUMNS, Ranking, rank_labels
 from pipeline.tables import Row, readable
 from pipeline.vocabulary import SPLITS
-
-LONG: Final = 8
-"""Epochs from which the average over them is taken: the newest logits know labels by heart then."""
 
 SHOWN: Final = 12
 
@@ -35,7 +32,7 @@ class Found:
     """As in summary.json."""
 
 
-def which(asked: str | None, model: Path, folder: Path, folding: bool) -> By:
+def which(asked: str | None, folder: Path, folding: bool) -> By:
     """By what train is judged. Raises PipelineError where it is asked for something else."""
     known: tuple[By, ...] = get_args(By)
     if asked is not None:
@@ -45,10 +42,7 @@ def which(asked: str | None, model: Path, folder: Path, folding: bool) -> By:
         raise PipelineError(f"Train can be judged by {', '.join(known)}, and not by {asked!r}.")
     if folding or (folder / OUT_OF_FOLD).exists():
         return "out_of_fold"
-    try:
-        return "averaged" if epochs_of(model / FILE) >= LONG else "newest"
-    except FileNotFoundError:
-        raise PipelineError(f"{model / FILE} does not exist; run `pipeline train` first.") from None
+    return "averaged"  # of the newest logits labels are already known by heart
 
 
 def find_suspects(

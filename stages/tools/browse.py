@@ -6,6 +6,7 @@ import typer
 
 from stages.layout import (
     EVALUATION,
+    MODEL,
     PARAMS,
     STATS,
     SUSPECTS,
@@ -25,9 +26,10 @@ def browse(
 ) -> None:
     """Look through all crops in a browser and correct labels. Writes corrections/SOURCE.csv.
 
-    Reads data/SOURCE/shards and, where they are there, the predictions of data/evaluation, the
-    suspects of data/suspects and the twins of data/stats. Each decision is written at once. The
-    page is for this machine alone, at 127.0.0.1; from another one use `ssh -L 8400:localhost:8400`.
+    Reads data/SOURCE/shards and, where they are there, the predictions of data/evaluation and
+    data/model, the suspects of data/suspects and the twins of data/stats. Each decision is written
+    at once. The page is for this machine alone, at 127.0.0.1; from another one use
+    `ssh -L 8400:localhost:8400`.
     """
     from pipeline.apps.browse.dataset import open_dataset
     from pipeline.apps.browse.server import BrowseServer
@@ -37,8 +39,8 @@ def browse(
     settings = load_params(params)
     source = settings.data.source
     dataset = open_dataset(
-        shard_folder(source), open_view(settings), corrections_file(source), EVALUATION, SUSPECTS,
-        STATS, settings.stats.duplicates,
+        shard_folder(source), open_view(settings), corrections_file(source), MODEL, EVALUATION,
+        SUSPECTS, STATS, settings.stats.duplicates,
     )  # fmt: skip
     with BrowseServer(dataset, port) as server:
         _serve(server, browser=not no_open)

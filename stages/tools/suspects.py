@@ -75,7 +75,7 @@ def suspects(
     settings = load_params(params)
     source = settings.data.source
     view = open_view(settings, corrections_file(source))
-    way = command.which(by, MODEL, SUSPECTS, folds is not None)
+    way = command.which(by, SUSPECTS, folds is not None)
     shards = shard_folder(source)
     with sole_writer(SUSPECTS):
         if folds is not None:

@@ -16,6 +16,7 @@ from pipeline.dataset.corrections import read_corrections
 from pipeline.dataset.where import Where
 from pipeline.evaluation import predictions
 from pipeline.evaluation.metrics import cross_entropy
+from pipeline.network.train_logits import write_logits
 from pipeline.shards.looked_at import look, split_labels
 from pipeline.suspects.file import read_suspicion
 from pipeline.vocabulary import SPLITS
@@ -221,3 +222,22 @@ def test_the_command_says_what_is_wrong(pipeline, shards: Path):
     shutil.copytree(shards, "data/synthetic/shards")
     code, _, err = pipeline("browse", "--no-open", "--port", "99999")
     assert code == 1 and "below 65536" in err
+
+
+def test_train_has_what_the_network_said_while_it_learnt(shards, data, file):
+    keys = look(shards, "train", CELEBA_VIEW).read_keys()
+    logits = np.random.default_rng(2).normal(size=(len(keys), 40)).astype(np.float32)
+    path = data / "model/train_logits.parquet"
+    path.parent.mkdir()
+    write_logits(path, keys[:-1], MODEL_ORDER, {"newest": logits[:-1], "averaged": logits[:-1]})
+    opened = dataset(shards, data, file)
+    predicted = opened.evidence.predicted.get()[0]
+    assert predicted is not None and predicted.splits == SPLITS
+    rows = np.array([opened.samples.find([key])[key][0] for key in keys])
+    np.testing.assert_array_equal(predicted.of(rows)[:-1], logits[:-1])
+    assert np.isnan(predicted.of(rows)[-1]).all()
+    assert (
+        order(opened, sort="prediction", a="Male", split="train")[0]
+        == rows[np.argmax(logits[:-1, MALE])]
+    )
+    opened.samples.close()

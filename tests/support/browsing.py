@@ -65,7 +65,7 @@ def write_evidence(shards: Path, data: Path) -> None:
             splits[split] = SplitPredictions(
                 MODEL_ORDER, keys, identity, labels, known, probabilities
             )
-        suspicion = np.where(labels, 1 - 2 * probabilities, 2 * probabilities - 1)
+        suspicion = np.where(labels, 1 - probabilities, probabilities)
         sample, column = np.indices(labels.shape).reshape(2, -1)
         tables.append(
             pa.table(
@@ -97,8 +97,9 @@ def dataset(
 ) -> Dataset:
     """The dataset of a shard folder with the evidence below `data`."""
     return open_dataset(
-        shards, view, corrections, data / "evaluation", data / "suspects", data / "stats", looks
-    )
+        shards, view, corrections, data / "model", data / "evaluation", data / "suspects",
+        data / "stats", looks,
+    )  # fmt: skip
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from pipeline.apps.browse.watched import Watched
 from pipeline.dataset.corrections import Corrections, read_corrections
 from pipeline.dataset.view import View
 from pipeline.errors import PipelineError
+from pipeline.network import train_logits
 from pipeline.vocabulary import SPLITS
 
 Fields = Mapping[str, Sequence[str]]
@@ -138,6 +139,7 @@ def open_dataset(
     shards: Path,
     view: View,
     corrections: Path,
+    model: Path,
     evaluation: Path,
     suspects: Path,
     stats: Path,
@@ -151,6 +153,7 @@ def open_dataset(
     evidence = Evidence(
         samples,
         evaluation / "predictions.parquet",
+        model / train_logits.FILE,
         suspects / "suspects.parquet",
         stats / "duplicates.csv",
         looks_for_twins,

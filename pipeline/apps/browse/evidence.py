@@ -5,6 +5,7 @@ Each is read when it is first asked for; what is not there is a sentence that sa
 
 import csv
 import io
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,8 +21,10 @@ from pipeline.dataset.keys import key_of
 from pipeline.errors import PipelineError
 from pipeline.evaluation import predictions
 from pipeline.evaluation.metrics import CERTAIN
+from pipeline.network.train_logits import read_logits
 from pipeline.reading import read_plain
 from pipeline.suspects.file import read_suspicions
+from pipeline.vocabulary import SPLITS
 
 LARGEST_TWINS: Final = 64 << 20
 """Bytes of duplicates.csv; a pair has about 80."""
@@ -34,7 +37,7 @@ _AT_ONCE: Final = 1 << 15
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a network said of M of the N samples."""
+    """What a network said of M of the N samples; of train as it last learnt from them."""
 
     place: np.ndarray
     """int32 [N]: their places among the M; -1 where it said nothing."""
@@ -66,13 +69,19 @@ class Evidence:
     """What is known of the samples besides their labels."""
 
     def __init__(
-        self, samples: Samples, predicted: Path, suspects: Path, twins: Path, looks_for_twins: bool
+        self,
+        samples: Samples,
+        predicted: Path,
+        learnt: Path,
+        suspects: Path,
+        twins: Path,
+        looks_for_twins: bool,
     ) -> None:
-        """`predicted`, `suspects` and `twins` are files; they need not be there.
+        """`predicted`, `learnt` (train_logits.parquet), `suspects` and `twins` are files.
 
-        `looks_for_twins`: whether `stats` was asked to.
+        They need not be there. `looks_for_twins`: whether `stats` was asked to.
         """
-        self._samples, self._looks = samples, looks_for_twins
+        self._samples, self._looks, self._learnt = samples, looks_for_twins, learnt
         self._source = samples.index.source
         self.predicted = Watched(predicted, self._read_predicted)
         self.suspicion = Watched(suspects, self._read_suspicion)
@@ -114,11 +123,20 @@ class Evidence:
             where = _places(samples, rows.keys)
             place[where >= 0] = where[where >= 0] + count
             count += len(rows.keys)
+        splits = tuple(found.splits)
+        with suppress(FileNotFoundError):
+            names = [samples.names[column] for column in mine]
+            keys, logits = read_logits(self._learnt, names, "newest", "pipeline train")
+            parts.append(np.full((len(keys), len(samples.names)), np.nan, np.float32))
+            parts[-1][:, mine] = logits
+            where = _places(samples, keys)
+            fresh = (where >= 0) & (place < 0)
+            place[fresh] = where[fresh] + count
+            splits = (*dict.fromkeys((SPLITS[0], *splits)),)
         if not (place >= 0).any():
             raise PipelineError(
                 f"{path} is about none of these samples; run `pipeline evaluate` again."
             )
-        splits = tuple(found.splits)
         del found
         pa.default_memory_pool().release_unused()
         return Predicted(place, np.concatenate(parts), splits)

@@ -134,8 +134,8 @@ export class Panel extends EventTarget {
         make("span", { className: "mark", title: each.row?.why ?? "" }, mark(each.row)),
         answer,
         make("span", { className: "share" }, percent(each.probability)),
-        make("span", { className: "share soft", title: "Suspicion" },
-          each.suspicion === null ? "" : each.suspicion.toFixed(2)),
+        make("span", { className: "share soft", title: "How likely the label is wrong" },
+          each.suspicion === null ? "" : percent(each.suspicion)),
         bar);
       row.setAttribute("aria-pressed", String(each.name === asked));
       row.addEventListener("click", () => this.emit("ask", each.name));
