@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from pipeline.apps.browse.server import BrowseServer
 from tests.support.browser import chromium
+from tests.support.browsing import browsing, dataset, write_evidence
 from tests.support.demo_site import CAMERA, build, export_small, serving
 
 
@@ -33,4 +35,18 @@ def blind() -> Iterator[Any]:
 def browser() -> Iterator[Any]:
     """A Chromium as it is."""
     with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """The corrections that `pipeline browse` writes."""
+    return tmp_path / "corrections/synthetic.csv"
+
+
+@pytest.fixture
+def server(shards: Path, tmp_path: Path, file: Path) -> Iterator[BrowseServer]:
+    """The wall of the shared faces, with predictions, suspects and twins."""
+    write_evidence(shards, tmp_path / "data")
+    with browsing(dataset(shards, tmp_path / "data", file)) as started:
         yield started

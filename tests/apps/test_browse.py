@@ -35,11 +35,6 @@ def data(shards: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "corrections/synthetic.csv"
-
-
-@pytest.fixture
 def opened(shards: Path, data: Path, file: Path) -> Iterator[Dataset]:
     found = dataset(shards, data, file)
     yield found

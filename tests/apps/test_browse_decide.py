@@ -6,11 +6,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from pipeline.apps.browse.server import BrowseServer
 from pipeline.dataset.corrections import change_corrections, read_corrections
@@ -20,8 +17,6 @@ from tests.support.browsing import (
     FIRST_MARK,
     TROUBLE,
     WALL,
-    browsing,
-    dataset,
     keys_in_view,
     keys_of,
     press,
@@ -34,18 +29,6 @@ from tests.support.demo_site import DESK
 from tests.support.project import ROOT, write_params
 
 pytestmark = needs_chromium
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "corrections/synthetic.csv"
-
-
-@pytest.fixture
-def server(shards: Path, tmp_path: Path, file: Path) -> Iterator[BrowseServer]:
-    write_evidence(shards, tmp_path / "data")
-    with browsing(dataset(shards, tmp_path / "data", file)) as started:
-        yield started
 
 
 def start(work: Path, port: int = 0) -> tuple[subprocess.Popen[str], str]:

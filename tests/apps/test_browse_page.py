@@ -1,7 +1,6 @@
 """The wall in Chromium: looked through, filtered, sorted, opened; links, keys and sizes."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,25 +25,12 @@ from tests.support.browsing import (
     quiet,
     selected,
     settled,
-    write_evidence,
 )
 from tests.support.demo_site import DESK, PHONE
 
 pytestmark = needs_chromium
 
 WIDE = 1920, 1080
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "corrections/synthetic.csv"
-
-
-@pytest.fixture
-def server(shards: Path, tmp_path: Path, file: Path) -> Iterator[BrowseServer]:
-    write_evidence(shards, tmp_path / "data")
-    with browsing(dataset(shards, tmp_path / "data", file)) as started:
-        yield started
 
 
 def test_a_wall_that_scrolls(server: BrowseServer, browser: Any) -> None:

@@ -18,11 +18,6 @@ from tests.support.browsing import browsing, dataset
 MALE = MODEL_ORDER.index("Male")
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "corrections/synthetic.csv"
-
-
 def send(
     server: BrowseServer, method: str, path: str, body: bytes = b"", **headers: str
 ) -> tuple[int, Any, http.client.HTTPResponse]:
