@@ -66,6 +66,8 @@ def stats(
     numbers, rows = headline(labels), attribute_rows(labels, view.attributes)
     if view.where:
         numbers["left_out"] = {"where": view.where.text, "images": left_out}
+    if view.corrections and view.corrects:
+        numbers["corrections"] = view.corrections.counts()
     contradictions = contradiction_rows(labels, view.attributes)
     matrix = phi(labels["train"].values, labels["train"].known)
     names = view.attributes.names

@@ -212,6 +212,10 @@ def test_repro_in_fresh_clones_is_reproducible_and_experiments_run_what_they_mus
         assert list(changed) == ["stats", "train", "evaluate", "export"]
         run(first, "git", "checkout", "-q", "--force", "HEAD")
     (first / "mine.yaml").unlink()
+    # A correction is read where labels are read; raw files and shards stay as they came.
+    run(first, "python", "-m", "stages", "correct", "000001", "image", "drop")
+    assert list(json.loads(run(first, "dvc", "status", "--json"))) == ["stats", "train", "evaluate"]
+    run(first, "git", "checkout", "-q", "--force", "HEAD")
 
     printed = run(first, "dvc", "exp", "run", "-n", "narrow", "-S", "heads.width=16")
     ran = [stage for stage in STAGES if f"Running stage '{stage}'" in printed]

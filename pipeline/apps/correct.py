@@ -17,7 +17,6 @@ import pyarrow.compute as pc
 
 from pipeline.dataset.arrow import numbers_or, text_column
 from pipeline.dataset.corrections import (
-    DROP,
     IMAGE,
     LARGEST_FILE,
     LONGEST_WHY,
@@ -269,12 +268,12 @@ def summary(corrections: Corrections) -> str:
     """What a file holds: its changes by attribute and direction."""
     changes = corrections.changes()
     labels = [row for row in changes if row.attribute not in (IMAGE, SPLIT)]
-    images = len({row.key for row in labels})
+    images, held = len({row.key for row in labels}), corrections.counts()
     counts = (
         f"labels corrected: {len(labels):,} (images: {images:,})",
-        f"images dropped: {sum((row.attribute, row.now) == (IMAGE, DROP) for row in changes):,}",
-        f"moved to another split: {sum(row.attribute == SPLIT for row in changes):,}",
-        f"found sound: {len(corrections.rows) - len(changes):,}",
+        f"images dropped: {held['dropped']:,}",
+        f"moved to another split: {held['moved']:,}",
+        f"found sound: {held['sound']:,}",
     )
     lines = [f"{corrections.path}: {'; '.join(counts)}", directions(changes)]
     return "\n".join(filter(None, lines))

@@ -11,7 +11,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -102,6 +102,18 @@ class Corrections:
         """The rows that change something."""
         return tuple(row for row in self.rows if not row.sound)
 
+    def counts(self) -> dict[str, int]:
+        """How many labels are corrected, images dropped and moved, and what was found sound."""
+        changes = self.changes()
+        dropped = sum((row.attribute, row.now) == (IMAGE, DROP) for row in changes)
+        moved = sum(row.attribute == SPLIT for row in changes)
+        return {
+            "labels": len(changes) - dropped - moved,
+            "dropped": dropped,
+            "moved": moved,
+            "sound": len(self.rows) - len(changes),
+        }
+
     def fingerprint(self) -> str:
         """sha256 of what they change; who looked and why does not count."""
         facts = [(row.key, row.attribute, row.now) for row in self.changes()]
@@ -116,6 +128,14 @@ class Corrections:
         """These but for the rows about some labels, each a key and an attribute."""
         gone = set(places)
         return Corrections(self.path, tuple(row for row in self.rows if row.place not in gone))
+
+
+def told(counts: Mapping[str, int]) -> str:
+    """What `Corrections.counts` gives, in words."""
+    return (
+        f"labels corrected: {counts['labels']:,}; images dropped: {counts['dropped']:,}; moved to"
+        f" another split: {counts['moved']:,}"
+    )
 
 
 def spell(value: bool | None) -> str:

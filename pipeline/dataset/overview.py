@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from pipeline.dataset.corrections import told
 from pipeline.tables import Row, Rows
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def _sizes(headline: Row) -> list[str]:
             for split, counts in parts.items()
         ),
         *_left_out(headline),
+        *_corrected(headline),
         *_unknown(headline),
         f"identities  {people}; {headline['identities_in_two_splits']:,} in two splits",
         f"baseline    accuracy on test {_shown(baseline['train_majority_on_test'], '.6f')} by the"
@@ -63,6 +65,11 @@ def _left_out(headline: Row) -> Iterator[str]:
     if left_out := headline.get("left_out"):
         counts = ", ".join(f"{n:,} {split}" for split, n in left_out["images"].items())
         yield f"left out    {counts} by data.where: {left_out['where']}"
+
+
+def _corrected(headline: Row) -> Iterator[str]:
+    if counts := headline.get("corrections"):
+        yield f"corrected   {told(counts)}"
 
 
 def _unknown(headline: Row) -> Iterator[str]:

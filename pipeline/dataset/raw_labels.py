@@ -18,7 +18,7 @@ from pipeline.vocabulary import SPLITS
 
 
 def read_labels(folder: Path, view: View) -> tuple[dict[str, Labels], dict[str, int]]:
-    """The labels of every split of raw files, in dataset order, and the images that do not count.
+    """The labels of every split of raw files, in dataset order, and how many `where` leaves out.
 
     Reads the label columns and, where labels are corrected, the names of the images; never an image
     byte. Raises PipelineError where the files lack a label of the view, as `raw_files` does, and
@@ -68,7 +68,7 @@ class _Official:
 def _labels(
     split: str, table: pa.Table | None, index: RawIndex, view: View, patch: Patch | None
 ) -> tuple[Labels, int]:
-    """The labels of the rows that count, and how many do not."""
+    """The labels of the rows that count, and how many data.where leaves out."""
     names = view.attributes.names
     if table is None:
         return Labels(names, np.zeros((0, len(names)), bool), None, np.zeros(0, np.int64)), 0
@@ -80,7 +80,7 @@ def _labels(
     values, known = label_matrix(table, names)
     origin = np.array(table["origin"].to_pylist(), str) if "origin" in index.extra else None
     celeb_id = numbers_or(table["celeb_id"], -1)
-    return Labels(names, values, known, celeb_id, origin), count - len(table)
+    return Labels(names, values, known, celeb_id, origin), count - len(leaving) - len(table)
 
 
 def _column(table: pa.Table, name: str) -> pa.Array:
