@@ -18,7 +18,7 @@ def train(params: ParamsFile = PARAMS) -> None:
     import torch
 
     from pipeline import needs
-    from pipeline.dataset.corrections import told
+    from pipeline.dataset import corrections
     from pipeline.dataset.view import open_view
     from pipeline.files import new_directory, sole_writer, write_csv
     from pipeline.network import train_logits
@@ -40,10 +40,8 @@ def train(params: ParamsFile = PARAMS) -> None:
         told = f"`pipeline export` needs {needs.explain(missing)}"
         print(f"warning: not possible here after the training: {told}.", file=sys.stderr)
     if view.corrections and view.corrects and is_first():
-        print(
-            f"labels as {view.corrections.path} has them: {told(view.corrections.counts())}",
-            flush=True,
-        )
+        counted = corrections.told(view.corrections.counts())
+        print(f"labels as {view.corrections.path} has them: {counted}", flush=True)
     for warning in unlearnable(shards, view) if is_first() else ():
         print(f"warning: {warning}.", file=sys.stderr)
     with sole_writer(MODEL) if is_first() else nullcontext():
