@@ -404,7 +404,8 @@ def test_a_hostile_shard_name_or_key_does_not_steer_the_page(project, tmp_path):
     assert "<script" not in Path("page.html").read_text()
 
 
-def test_python_runs_dvc_as_a_program_of_its_own(project):
+def test_python_runs_dvc_as_a_program_of_its_own(project, monkeypatch):
     """Nothing imports it: half a second in every command."""
+    monkeypatch.delitem(sys.modules, "dvc", raising=False)  # of tests before this one
     told(project, "v1", "v2")
     assert "dvc" not in sys.modules
