@@ -66,6 +66,7 @@ WHAT_TO_DO = {
     errno.EDQUOT: "make room within your quota",
     errno.EFBIG: "raise the limit on the size of files (`ulimit -f`)",
     errno.EACCES: "give yourself the right to write there",
+    errno.EPERM: "give yourself the right to write there",
     errno.EROFS: "work in a folder that can be written to",
 }
 """What a user can do where the operating system refuses."""

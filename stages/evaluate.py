@@ -69,8 +69,14 @@ def evaluate(
     print(summary(result), "", sep="\n")
     if found.learnt:
         print(
-            f"warning: corrections moved {found.learnt:,} images of {settings.evaluate.split} to"
+            f"warning: corrections moved {found.learnt:,} images of {' and '.join(found.splits)} to"
             " train: by official labels they are judged though they were learnt from.",
+            file=sys.stderr,
+        )
+    if found.moved_since:
+        print(
+            "warning: corrections moved other images between splits when the network was trained:"
+            " some may be judged that were learnt from; run `pipeline train` again.",
             file=sys.stderr,
         )
     if result.published:

@@ -60,7 +60,11 @@ def train(params: ParamsFile = PARAMS) -> None:
             "licence": index.licence,
             "domain": domain_of(index.source, index.licence, index.provenance),
             "weights": trained.origin,
-            "data": TrainingData(index_sha256=index.fingerprint(), counts=index.counts),
+            "data": TrainingData(
+                index_sha256=index.fingerprint(),
+                counts=index.counts,
+                moves=view.corrections.moves() if view.corrections else None,
+            ),
             "recipe": settings.model_dump(include={"backbone", "heads", "augment", "train"}),
             "versions": {"torch": torch.__version__, "timm": timm.__version__},
         }
@@ -70,7 +74,9 @@ def train(params: ParamsFile = PARAMS) -> None:
             write_csv(partial / "speed.csv", trained.speed)
             logits = {"newest": trained.seen.newest(), "averaged": trained.seen.averaged()}
             names = view.attributes.model_order
-            train_logits.write_logits(partial / train_logits.FILE, trained.keys, names, logits)
+            train_logits.write_logits(
+                partial / train_logits.FILE, trained.keys, names, logits, index.fingerprint()
+            )
         trained.checkpoints.remove()
     kept, counts = trained.history[-1], trained.model.count_parameters()
     if settings.train.keep == "best":

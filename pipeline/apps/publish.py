@@ -46,8 +46,13 @@ class _SampleFile(BaseModel):
     path: str
 
 
-def require_place(folder: Path) -> None:
-    """Raise PipelineError where `folder` is neither new nor empty nor an earlier publish."""
+def require_place(folder: Path, shards: Path) -> None:
+    """Raise PipelineError where `folder` is neither new nor empty nor an earlier publish.
+
+    So it does where it would lie in `shards`, which DVC keeps.
+    """
+    if shards.resolve() in folder.resolve().parents:
+        raise PipelineError(f"{folder} lies in {shards}, which DVC keeps; name another folder.")
     if not folder.exists():
         return
     if not folder.is_dir():

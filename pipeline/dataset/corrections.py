@@ -105,11 +105,11 @@ class Corrections:
     def counts(self) -> dict[str, int]:
         """How many labels are corrected, images dropped and moved, and what was found sound."""
         changes = self.changes()
-        dropped = sum((row.attribute, row.now) == (IMAGE, DROP) for row in changes)
-        moved = sum(row.attribute == SPLIT for row in changes)
+        gone = {row.key for row in changes if row.attribute == IMAGE}
+        moved = sum(row.attribute == SPLIT and row.key not in gone for row in changes)
         return {
-            "labels": len(changes) - dropped - moved,
-            "dropped": dropped,
+            "labels": sum(row.attribute not in (IMAGE, SPLIT) for row in changes),
+            "dropped": len(gone),
             "moved": moved,
             "sound": len(self.rows) - len(changes),
         }
@@ -118,6 +118,11 @@ class Corrections:
         """sha256 of what they change; who looked and why does not count."""
         facts = [(row.key, row.attribute, row.now) for row in self.changes()]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    def moves(self) -> str | None:
+        """sha256 of the images that they count to another split; None where there are none."""
+        moved = tuple(row for row in self.changes() if row.attribute == SPLIT)
+        return Corrections(self.path, moved).fingerprint() if moved else None
 
     def merged(self, newer: Iterable[Correction]) -> "Corrections":
         """These with others, which take the place of rows about the same label."""
@@ -156,6 +161,8 @@ def read_corrections(path: Path) -> Corrections:
     try:
         data = read_plain(path, LARGEST_FILE)
     except FileNotFoundError:
+        if path.is_symlink():
+            raise PipelineError(f"{path} is a link to a file that is not there.") from None
         return Corrections(path)
     except OSError as error:
         raise PipelineError(f"{path} cannot be read ({error.strerror}).") from error

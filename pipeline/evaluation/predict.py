@@ -66,7 +66,13 @@ def predict_splits(settings: Params, view: View, model_folder: Path, shards: Pat
 
     official = view.official()
     valid = index.samples("valid") and len(split_labels(shards, "valid", official))
-    splits = {split: ask(split, official) for split in (judged, *["valid"] * bool(valid))}
+    asked = dict.fromkeys((judged, *["valid"] * bool(valid)))
+    for split in asked if view.corrects else ():
+        if not len(look(shards, split, view).labels()):
+            raise PipelineError(
+                f"The corrections leave no image of {split} in {shards}; take some of them back."
+            )
+    splits = {split: ask(split, official) for split in asked}
     found = Predictions(
         settings.data.source,
         sha256_of(model_folder / "model.safetensors"),
@@ -74,13 +80,17 @@ def predict_splits(settings: Params, view: View, model_folder: Path, shards: Pat
         train_rates(official),
         splits,
     )
+    taught = description.data.moves if description.data else None
+    moves = view.corrections.moves() if view.corrections else None
+    found = replace(found, moved_since=taught != moves)
     if not view.corrects:
         return found
     corrected = {split: ask(split, view, rows) for split, rows in splits.items()}
     learnt = look(shards, "train", view).read_keys() if index.samples("train") else []
+    judged_keys = {key for split in splits if split != "train" for key in splits[split].keys}
     return replace(
         found,
         corrected={s: r for s, r in corrected.items() if not same_labels(splits[s], r)},
         corrected_prevalence=train_rates(view),
-        learnt=0 if judged == "train" else len({*learnt} & {*splits[judged].keys}),
+        learnt=len({*learnt} & judged_keys),
     )

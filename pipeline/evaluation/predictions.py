@@ -122,7 +122,10 @@ class Predictions:
     """Like `train_prevalence`, by corrected labels; None without corrections."""
 
     learnt: int = 0
-    """Images of the split that is judged that corrections moved to train: they were learnt from."""
+    """Official images of these splits that corrections moved to train: they were learnt from."""
+
+    moved_since: bool = False
+    """Whether images were moved between splits since the network learnt; not in the file."""
 
     def corrected_rates(self) -> np.ndarray:
         """The prevalence on train by corrected labels, where there are some."""

@@ -46,6 +46,9 @@ class TrainingData(Record):
     counts: dict[str, Count]
     """Samples of each split."""
 
+    moves: str | None = None
+    """sha256 of the images that corrections moved between splits; None: none, or not known."""
+
 
 class ModelDescription(Record):
     """What `model.json` holds, in this order: all that is needed to rebuild and feed the network.

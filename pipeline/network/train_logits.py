@@ -28,13 +28,17 @@ def write_logits(
     keys: Sequence[str],
     names: Sequence[str],
     logits: Mapping[str, np.ndarray],
+    index: str,
 ) -> None:
-    """Write the file; `logits`: by kind, float32 [N, A], A as in `names`."""
+    """Write the file; `logits`: by kind, float32 [N, A], A as in `names`.
+
+    `index` is the fingerprint of the shards that they are about.
+    """
     columns = {"key": text_column(keys)}
     for kind, matrix in logits.items():
         for name, column in zip(names, matrix.T, strict=True):
             columns[f"{name}_{kind}"] = number_column(np.ascontiguousarray(column))
-    schema = pa.schema([(name, c.type) for name, c in columns.items()])
+    schema = pa.schema([(name, c.type) for name, c in columns.items()], {"index": index})
     table = pa.Table.from_arrays(list(columns.values()), schema=schema)
     rows = max(1_000, LARGEST_PART // 2 // (8 * len(columns)))
     with new_file(path) as partial:
@@ -42,11 +46,12 @@ def write_logits(
 
 
 def read_logits(
-    path: Path, names: Sequence[str], kind: str, command: str
+    path: Path, names: Sequence[str], kind: str, command: str, index: str
 ) -> tuple[list[str], np.ndarray]:
     """The keys, and the logits of a kind, float32 [N, A], of a file that `command` writes.
 
-    Raises FileNotFoundError, and PipelineError where the file is another.
+    Raises FileNotFoundError, and PipelineError where the file is another, or is about other shards
+    than those whose fingerprint is `index`.
     """
     columns = [f"{name}_{kind}" for name in names]
     schema = pa.schema({"key": pa.string(), **dict.fromkeys(columns, pa.float32())})
@@ -57,6 +62,8 @@ def read_logits(
     except (OSError, pa.ArrowException, ValueError) as error:
         reason = one_line(error).rstrip(".")
         raise PipelineError(f"{path} cannot be read ({reason}); run `{command}` again.") from error
+    if (table.schema.metadata or {}).get(b"index", b"").decode(errors="replace") != index:
+        raise PipelineError(f"{path} is about other shards than there are; run `{command}` again.")
     matrix = np.empty((len(table), len(columns)), np.float32)
     for i, column in enumerate(columns):
         matrix[:, i] = table[column].to_numpy()

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pipeline.csv_file import IMAGE_COLUMNS, read_csv
@@ -12,6 +12,7 @@ from pipeline.reading import read_plain
 from pipeline.report.named import Asked, Named
 from pipeline.suspects.file import count_suspects, read_top
 from pipeline.tables import readable
+from pipeline.vocabulary import SPLITS
 
 
 def by_key(keys: Sequence[str], attributes: Sequence[str]) -> Asked:
@@ -64,13 +65,26 @@ def mistakes(path: Path, attributes: Sequence[str]) -> Asked:
     return Asked(named, "Mistakes", f"{len(named):,}{_about(attributes)}", str(path))
 
 
-def suspects(path: Path, count: int, split: str | None, attributes: Sequence[str]) -> Asked:
-    """The labels that are likeliest to be wrong, of a split and some attributes or of all."""
+def suspects(
+    path: Path,
+    count: int,
+    split: str | None,
+    attributes: Sequence[str],
+    decided: Collection[tuple[str, str]] = (),
+) -> Asked:
+    """The labels that are likeliest to be wrong, of a split and some attributes or of all.
+
+    Those that are `decided` since, each a key and an attribute, are passed over. Raises
+    PipelineError where there is no such split.
+    """
+    if split and split not in SPLITS:
+        raise PipelineError(f"There is no split {split!r}, but {', '.join(SPLITS)}.")
     splits = [split] if split else []
     named = [
         Named(found.key, (found.attribute,), found.suspicion, wrong=True)
-        for found in read_top(path, count, splits, attributes)
-    ]
+        for found in read_top(path, count + len(decided), splits, attributes)
+        if (found.key, found.attribute) not in decided
+    ][:count]
     total = count_suspects(path, splits, attributes)
     of = f"{total:,}{f' of {split}' if split else ''}{_about(attributes)}"
     return Asked(named, "Suspects", of, str(path))

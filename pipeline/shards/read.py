@@ -68,6 +68,8 @@ class ShardReader:
         self._columns, self.names = seen.columns, seen.names
         if not len(self):
             kept = "data.where keeps" if view and view.where else "the corrections keep"
+            if view and view.where and view.corrects:
+                kept = "data.where and the corrections keep"
             raise PipelineError(f"{folder} holds no samples of {split} that {kept}.")
         self._files = ShardFiles(folder, seen.shards)
 

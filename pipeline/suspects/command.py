@@ -1,5 +1,7 @@
 """What `pipeline suspects` does: fold, gather, rank, write, and one screen."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, get_args
@@ -17,6 +19,9 @@ from pipeline.suspects.file import write_suspects
 from pipeline.suspects.rank import SUMMARY_COLUMNS, Ranking, rank_labels
 from pipeline.tables import Row, readable
 from pipeline.vocabulary import SPLITS
+
+SUSPICIOUS: Final = 0.5
+"""A label counts as a suspect where it is likelier wrong than right."""
 
 SHOWN: Final = 12
 
@@ -37,8 +42,10 @@ def which(asked: str | None, folder: Path, folding: bool) -> By:
     known: tuple[By, ...] = get_args(By)
     if asked is not None:
         for by in known:
-            if asked == by:
+            if asked == by and not (folding and by != "out_of_fold"):
                 return by
+        if asked in known:
+            raise PipelineError(f"--folds judges by out_of_fold, and not by {asked}; ask for one.")
         raise PipelineError(f"Train can be judged by {', '.join(known)}, and not by {asked!r}.")
     if folding or (folder / OUT_OF_FOLD).exists():
         return "out_of_fold"
@@ -52,12 +59,25 @@ def find_suspects(
     gathered = gather(view, shards, model, evaluation, folder / OUT_OF_FOLD, by)
     ranking = rank_labels(gathered.splits, view.attributes.model_order)
     labels, decided = _undecided(ranking.labels, view)
+    _count(labels, ranking.summary, list(gathered.splits))
     totals = _totals(ranking, gathered, labels, decided)
     folder.mkdir(parents=True, exist_ok=True)
     write_suspects(folder / "suspects.parquet", labels, gathered.by)
-    write_csv(folder / "attributes.csv", ranking.summary, SUMMARY_COLUMNS)
+    columns = (*SUMMARY_COLUMNS, *(f"suspects_{split}" for split in SPLITS))
+    write_csv(folder / "attributes.csv", ranking.summary, columns)
     write_json(folder / "summary.json", totals)
     return Found(ranking.summary, totals)
+
+
+def _count(labels: pa.Table, summary: list[Row], splits: Sequence[str]) -> None:
+    """Add to each row how many labels of each split are likelier wrong than right."""
+    suspicion = labels["suspicion"].to_numpy()
+    few = labels.slice(0, int(np.count_nonzero(suspicion > SUSPICIOUS)))  # they stand first
+    found = Counter(zip(few["split"].to_pylist(), few["attribute"].to_pylist(), strict=True))
+    for row in summary:
+        for split in SPLITS:
+            count = found[split, row["attribute"]] if split in splits else None
+            row[f"suspects_{split}"] = count
 
 
 def _undecided(labels: pa.Table, view: View) -> tuple[pa.Table, int]:

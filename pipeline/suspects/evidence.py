@@ -55,22 +55,42 @@ def gather(
     """
     names = view.attributes.model_order
     train, silent = _of_train(look(shards, SPLITS[0], view), names, model, folds, by)
+    if not train.keys:
+        raise PipelineError(
+            f"Nothing is known of the images of train that count in {shards}; run `pipeline train`"
+            " again, or look at data.where and the corrections."
+        )
     splits, methods, missing = {SPLITS[0]: train}, {SPLITS[0]: str(by)}, {SPLITS[0]: silent}
-    path = evaluation / "predictions.parquet"
-    if path.exists():
-        found = predictions.read(path)
-        if found.model != sha256_of(model / "model.safetensors"):
-            raise PipelineError(
-                f"{path} is of another network than {model} holds; run `pipeline evaluate` first."
-            )
+    if (found := predictions_of(model, evaluation)) is not None:
         for split, rows in found.splits.items():
             if split != SPLITS[0] and rows.names == names:
-                chance = np.clip(rows.probabilities, 1e-12, 1 - 1e-12)
+                moved = found.corrected.get(split)  # has images that came from other splits
+                parts = [rows, moved] if moved else [rows]
+                chance = np.concatenate([part.probabilities for part in parts])
+                chance = chance.clip(1e-12, 1 - 1e-12)
                 logits = np.log(chance / (1 - chance)).astype(np.float32)
-                seen = look(shards, split, view)
-                splits[split], missing[split] = _judged(seen, rows.keys, logits)
+                keys = [key for part in parts for key in part.keys]
+                splits[split], missing[split] = _judged(look(shards, split, view), keys, logits)
                 methods[split] = "predictions"
     return Gathered(splits, methods, missing)
+
+
+def predictions_of(model: Path, evaluation: Path) -> predictions.Predictions | None:
+    """What the network of `model` was asked; None where it was asked nothing.
+
+    Raises PipelineError where predictions are damaged or of another network.
+    """
+    path, weights = evaluation / "predictions.parquet", model / "model.safetensors"
+    if not path.exists():
+        return None
+    found = predictions.read(path)
+    if not weights.exists():
+        raise PipelineError(f"{weights} does not exist; run `pipeline train` first.")
+    if found.model != sha256_of(weights):
+        raise PipelineError(
+            f"{path} is of another network than {model} holds; run `pipeline evaluate` first."
+        )
+    return found
 
 
 def _of_train(
@@ -81,7 +101,8 @@ def _of_train(
     else:
         path, command = model / train_logits.FILE, "pipeline train"
     try:
-        keys, logits = train_logits.read_logits(path, names, by, command)
+        index = seen.index.fingerprint()
+        keys, logits = train_logits.read_logits(path, names, by, command, index)
     except FileNotFoundError:
         raise PipelineError(f"{path} does not exist; run `{command}` first.") from None
     return _judged(seen, keys, logits)

@@ -141,12 +141,7 @@ def _fit(
         gradient = np.array([inner @ logits, inner.sum(), *outer])
         return PRIOR * (lost + invented) - likelihood, -gradient
 
-    rate = positives.sum() / images.sum()
-    middle = float(np.log(rate / (1 - rate)))
-    starts = [start] if start is not None else [
-        np.array([2.0, middle, lost, invented])
-        for lost, invented in ((-3.0, -3.0), (-5.0, -3.0), (-3.0, -5.0))
-    ]  # fmt: skip
+    starts = [start] if start is not None else _starts(positives.sum() / images.sum())
     bounds = [(0.1, 20), (-15, 15), (-9, 6), (-9, 6)]
     fits = [minimize(loss, s, jac=True, method="L-BFGS-B", bounds=bounds) for s in starts]
     best = min(fits, key=lambda fit: fit.fun).x
@@ -156,6 +151,13 @@ def _fit(
     shares = images / images.sum()
     gone, made = float(shares @ (lost * present)), float(shares @ (invented * (1 - present)))
     return best, (gone + made, gone, made)
+
+
+def _starts(rate: float) -> list[np.ndarray]:
+    """Where to begin, given the prevalence."""
+    middle = float(np.log(rate / (1 - rate)))
+    ends = (-3.0, -3.0), (-5.0, -3.0), (-3.0, -5.0)
+    return [np.array([2.0, middle, lost, invented]) for lost, invented in ends]
 
 
 def _rate(end: float) -> float:

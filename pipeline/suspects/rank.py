@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.dataset.arrow import bool_column, number_column
+from pipeline.errors import PipelineError
 from pipeline.progress import Progress
 from pipeline.suspects.file import SCHEMA
 from pipeline.suspects.noise import PLAIN, Curve, estimate_noise
@@ -24,12 +25,8 @@ from pipeline.vocabulary import SPLITS
 
 SEED: Final = 1
 
-SUSPICIOUS: Final = 0.5
-"""A label counts as a suspect where it is likelier wrong than right."""
-
 SUMMARY_COLUMNS: Final = (
     "attribute", "labels", "noise", "noise_low", "noise_high", "lost", "invented",
-    *(f"suspects_{split}" for split in SPLITS),
 )  # fmt: skip
 
 
@@ -49,13 +46,17 @@ class Ranking:
     """Under the SCHEMA of suspects.parquet, the likeliest to be wrong first."""
 
     summary: list[Row]
-    """SUMMARY_COLUMNS for each attribute: the noise of train with its 95 % interval, and labels of
-    each split that are likelier wrong than right."""
+    """SUMMARY_COLUMNS for each attribute: the noise of train with its 95 % interval."""
 
 
 def rank_labels(splits: Mapping[str, Judged], names: Sequence[str]) -> Ranking:
-    """Rank the labels of some splits, train among them; A attributes, `names` in their order."""
+    """Rank the labels of some splits, train among them; A attributes, `names` in their order.
+
+    Raises PipelineError where train shows one person.
+    """
     train = splits[SPLITS[0]].evidence
+    if len(train.celeb_id) and train.celeb_id.min() == train.celeb_id.max() >= 0:
+        raise PipelineError("Train shows one person alone; labels are judged by those of others.")
     reader = Reader(train)
     told = train.known if train.known is not None else np.ones_like(train.values)
     _, person = np.unique(
@@ -86,12 +87,8 @@ def rank_labels(splits: Mapping[str, Judged], names: Sequence[str]) -> Ranking:
     for split, judged in splits.items():
         if split not in read:
             read[split] = reader.read(judged.evidence)
-    pooled = _pooled(curves, train.values.mean(axis=0))
+    pooled = _pooled(curves, train.values.sum(axis=0) / np.maximum(told.sum(axis=0), 1))
     wrong = {split: _wrong(pooled, read[split], splits[split].evidence) for split in splits}
-    for split in SPLITS:
-        for a, row in enumerate(summary):
-            found = int((wrong[split][:, a] > SUSPICIOUS).sum()) if split in wrong else None
-            row[f"suspects_{split}"] = found
     return Ranking(_table(splits, names, curves, read, wrong), summary)
 
 

@@ -20,6 +20,9 @@ RIDGE: Final = 2e-3
 PRIOR: Final = 2.0
 """Pictures that the prevalence counts for beside a person's own."""
 
+ENOUGH: Final = 200
+"""Images whose logits have a mean and a spread of their own."""
+
 FOLDS: Final = 5
 _STEPS: Final = 12
 _LARGEST: Final = 30.0
@@ -52,8 +55,15 @@ class Reader:
         self._context = _most_related(teaching, self._rate)
 
     def read(self, images: Evidence) -> np.ndarray:
-        """Logits of other images, float32 [N, A]."""
-        columns = _columns(images, self._rate, self._mean, self._spread)
+        """Logits of other images, float32 [N, A].
+
+        Theirs may have another scale, as those of images that were never learnt from have: where
+        there are enough, they are standardised by themselves.
+        """
+        scale = self._mean, self._spread
+        if len(images.logits) >= ENOUGH:
+            scale = _moments(images.logits)
+        columns = _columns(images, self._rate, *scale)
         everybody = np.ones(len(self._teaching.logits), bool)
         return self._apply(everybody, columns, np.ones(len(images.logits), bool))
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.dataset.view import View
+from pipeline.errors import PipelineError
 from pipeline.network.device import choose_device
 from pipeline.network.inference import predict_logits
 from pipeline.network.model import Architecture
@@ -69,6 +70,11 @@ def out_of_fold(
     with ShardReader(shards, SPLITS[0], view) as samples:
         keys = samples.read_keys()
         folds = cut_into_folds(samples.labels().celeb_id, count, settings.seed)
+        if len(set(folds)) < 2:
+            raise PipelineError(
+                "Train shows one person alone; folds are cut between people, so there is nobody to"
+                " learn from."
+            )
         logits = np.zeros((len(keys), len(samples.names)), np.float32)
     for number in range(count):
         judged, learnt = np.flatnonzero(folds == number), np.flatnonzero(folds != number)

@@ -30,7 +30,7 @@ def publish(
 
     settings = load_params(params)
     shards = shard_folder(settings.data.source)
-    publisher.require_place(folder)
+    publisher.require_place(folder, shards)
     wanted_index(shards, settings)
     view = open_view(settings, corrections_file(settings.data.source))
     with new_directory(folder) as partial:

@@ -96,7 +96,8 @@ def samples(
         elif mistakes:
             asked = ask.mistakes(EVALUATION / "mistakes.csv", names)
         elif suspects:
-            asked = ask.suspects(SUSPECTS / "suspects.parquet", count, split, names)
+            decided = {row.place for row in view.corrections.rows} if view.corrections else set()
+            asked = ask.suspects(SUSPECTS / "suspects.parquet", count, split, names, decided)
         else:
             asked = ask.twins(STATS / "duplicates.csv", settings.stats.duplicates)
         chosen = read_named(shards, view, asked, count)

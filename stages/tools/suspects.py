@@ -28,14 +28,13 @@ def judge_out_of_fold(settings: "Params", view: "View", shards: Path, count: int
     from pipeline.training.folds import out_of_fold
 
     index = wanted_index(shards, settings)
-    view.require(index.attributes, shards)
     found = out_of_fold(
         architecture_of(settings, index.size), view, shards, settings.train, settings.augment,
         settings.backbone.weights, count,
     )  # fmt: skip
     SUSPECTS.mkdir(parents=True, exist_ok=True)
-    logits = {"out_of_fold": found.logits}
-    write_logits(SUSPECTS / OUT_OF_FOLD, found.keys, view.attributes.model_order, logits)
+    logits, names = {"out_of_fold": found.logits}, view.attributes.model_order
+    write_logits(SUSPECTS / OUT_OF_FOLD, found.keys, names, logits, index.fingerprint())
     for checkpoints in found.checkpoints:
         checkpoints.remove()
 
@@ -70,13 +69,17 @@ def suspects(
     from pipeline.dataset.view import open_view
     from pipeline.files import sole_writer
     from pipeline.params import load_params
+    from pipeline.shards.wanted import wanted_index
     from pipeline.suspects import command
+    from pipeline.suspects.evidence import predictions_of
 
     settings = load_params(params)
     source = settings.data.source
     view = open_view(settings, corrections_file(source))
     way = command.which(by, SUSPECTS, folds is not None)
     shards = shard_folder(source)
+    view.require(wanted_index(shards, settings).attributes, shards)
+    predictions_of(MODEL, EVALUATION)  # known better now than after the folds
     with sole_writer(SUSPECTS):
         if folds is not None:
             judge_out_of_fold(settings, view, shards, folds)

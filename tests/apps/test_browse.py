@@ -17,6 +17,7 @@ from pipeline.dataset.where import Where
 from pipeline.evaluation import predictions
 from pipeline.evaluation.metrics import cross_entropy
 from pipeline.network.train_logits import write_logits
+from pipeline.shards.index import read_index
 from pipeline.shards.looked_at import look, split_labels
 from pipeline.suspects.file import read_suspicion
 from pipeline.vocabulary import SPLITS
@@ -224,7 +225,8 @@ def test_train_has_what_the_network_said_while_it_learnt(shards, data, file):
     logits = np.random.default_rng(2).normal(size=(len(keys), 40)).astype(np.float32)
     path = data / "model/train_logits.parquet"
     path.parent.mkdir()
-    write_logits(path, keys[:-1], MODEL_ORDER, {"newest": logits[:-1], "averaged": logits[:-1]})
+    index = read_index(shards).fingerprint()
+    write_logits(path, keys[:-1], MODEL_ORDER, {"newest": logits[:-1]}, index)
     opened = dataset(shards, data, file)
     predicted = opened.evidence.predicted.get()[0]
     assert predicted is not None and predicted.splits == SPLITS

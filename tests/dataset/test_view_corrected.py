@@ -69,7 +69,7 @@ def test_images_are_dropped_and_moved(raw, shards, labels):
     assert {split: len(labels) for split, labels in read.items()} == sizes
     assert {split: len(look(shards, split, view).read_keys()) for split in sizes} == sizes
     assert left_out == {"train": 0, "valid": 0, "test": 0}  # by data.where
-    assert view.corrections.counts() == {"labels": 1, "dropped": 2, "moved": 3, "sound": 0}
+    assert view.corrections.counts() == {"labels": 1, "dropped": 2, "moved": 2, "sound": 0}
     seen = look(shards, "train", view)
     assert seen.read_keys() == [*train[2:], test[0]]
     smiling = seen.labels().values[-1, seen.names.index("Smiling")]

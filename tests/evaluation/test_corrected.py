@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.dataset.view import View
+from pipeline.errors import PipelineError
 from pipeline.evaluation.corrected import ALL, CORRECTED_COLUMNS
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.predict import predict_splits
@@ -134,6 +135,10 @@ def test_the_network_is_asked_once_about_an_image(network, shards, monkeypatch):
     assert again.keys == [*keys[:5], *keys[7:], train[0]] and list(both.corrected) == ["test"]
     np.testing.assert_array_equal(again.probabilities[:5], both.splits["test"].probabilities[:5])
     assert both.learnt == 1 and both.splits["test"].keys == keys
+    assert both.moved_since and not plain.moved_since
+    everything = corrected(CELEBA_VIEW, *((key, "image", "keep", "drop") for key in keys))
+    with pytest.raises(PipelineError, match="leave no image of test"):
+        ask(network, shards, everything, monkeypatch)
     assert both.corrected_rates() is both.corrected_prevalence is not None
 
 

@@ -128,6 +128,10 @@ def test_mistakes_and_suspects_say_what_label_and_network_say(shards, tmp_path):
     assert found.captions[0].split("\n")[1].endswith(", wrong 90 %")
     assert found.title(0, 1) == "Suspects 1 to 1 of 2: Smiling"
     assert ask.suspects(file, 5, "train", []).among == "2 of train"
+    passed = ask.suspects(file, 1, None, [], {("000002", "Male")})
+    assert [each.name for each in passed.named] == ["000070"]
+    with pytest.raises(PipelineError, match="no split 'foo'"):
+        ask.suspects(file, 1, "foo", [])
 
 
 def test_twins_stand_side_by_side_with_the_labels_in_which_they_differ(shards, tmp_path):

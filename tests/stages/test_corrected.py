@@ -44,7 +44,7 @@ def test_corrections_are_told_by_every_stage_that_reads_labels(pipeline):
     code, out, err = pipeline("evaluate")
     assert code == 0, err
     assert "20 images of test" in out and "by corrected ones (1 changed)" in out
-    assert "corrections moved 1 images of test to train" in err
+    assert "corrections moved 1 images of test and valid to train" in err
     metrics = json.loads(Path("data/evaluation/metrics.json").read_text())
     assert len(metrics) == 9 and len(metrics["corrected"]) == 8
     code, out, err = pipeline("report")

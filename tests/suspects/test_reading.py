@@ -42,6 +42,35 @@ def test_a_label_says_nothing_of_itself_nor_of_its_person_s_images():
     assert np.abs(again[siblings, 2] - reader[siblings, 2]).min() > 0.05
 
 
+def test_nobody_known_is_no_person_of_many_pictures():
+    """Were strangers one person, their labels would speak for each other."""
+    evidence, _ = made(people=100)
+    some = np.where(np.arange(400) < 200, evidence.celeb_id, -1)
+    columns = Reader(evidence._replace(celeb_id=some))._columns
+    assert columns.person[:200].any() and not columns.person[200:].any()
+
+
+def test_an_image_is_read_by_those_of_other_people(monkeypatch):
+    evidence, _ = made(people=50)
+    seen = []
+
+    def noted(self, teaching, columns, judged):
+        seen.append((set(evidence.celeb_id[teaching]), set(evidence.celeb_id[judged])))
+        return np.zeros((judged.sum(), evidence.values.shape[1]), np.float32)
+
+    monkeypatch.setattr(Reader, "_apply", noted)
+    Reader(evidence).read_teaching(1)
+    assert len(seen) > 1 and all(not teach & judged for teach, judged in seen)
+
+
+def test_logits_of_another_scale_are_read_the_same():
+    evidence, _ = made(seed=0)
+    new, _ = made(people=100, seed=1)
+    reader = Reader(evidence)
+    scaled = new._replace(logits=(3 * new.logits + 1).astype(np.float32))
+    np.testing.assert_allclose(reader.read(scaled), reader.read(new), atol=1e-3)
+
+
 def test_other_images_are_read_as_those_that_teach():
     evidence, _ = made(seed=0)
     new, wrong = made(people=100, seed=1)

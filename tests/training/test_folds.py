@@ -1,8 +1,13 @@
 """Out-of-fold logits: folds of people, and networks that never saw them."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 
+from pipeline.dataset.where import Where
+from pipeline.errors import PipelineError
 from pipeline.network.inference import predict_logits
 from pipeline.shards.read import ShardReader
 from pipeline.training.folds import cut_into_folds, out_of_fold
@@ -27,6 +32,14 @@ def test_nobody_known_stands_for_himself():
     assert list(np.bincount(folds)) == [25] * 4
     mixed = cut_into_folds(np.array([7] * 50 + [-1] * 50), 2, 1)
     assert len(set(mixed[:50])) == 1 and mixed.min() >= 0 and mixed.max() == 1
+
+
+def test_one_person_alone_is_refused_before_any_training(shards):
+    with ShardReader(shards, "train", CELEBA_VIEW) as samples:
+        person = int(samples.labels().celeb_id[0])
+    view = replace(CELEBA_VIEW, where=Where(f"celeb_id = {person} or split = 'valid'"))
+    with pytest.raises(PipelineError, match="one person alone"):
+        out_of_fold(SMALL, view, shards, settings(), QUICK.augment, None, 2, pytest.fail)
 
 
 def test_each_image_is_judged_by_the_network_that_never_saw_the_person(shards):

@@ -126,7 +126,8 @@ class Evidence:
         splits = tuple(found.splits)
         with suppress(FileNotFoundError):
             names = [samples.names[column] for column in mine]
-            keys, logits = read_logits(self._learnt, names, "newest", "pipeline train")
+            fingerprint = samples.index.fingerprint()
+            keys, logits = read_logits(self._learnt, names, "newest", "pipeline train", fingerprint)
             parts.append(np.full((len(keys), len(samples.names)), np.nan, np.float32))
             parts[-1][:, mine] = logits
             where = _places(samples, keys)

@@ -79,7 +79,11 @@ class _Handler(SiteHandler):
 
     def do_GET(self) -> None:
         """A file of the page, or the answer to a question."""
-        address = urlsplit(self.path)
+        try:
+            address = urlsplit(self.path)
+        except ValueError:
+            self._refuse(HTTPStatus.NOT_FOUND, "There is nothing of this name.")
+            return
         if not self._may_ask(address.path):
             return
         if (data := self.server.files.get(address.path)) is not None:
