@@ -39,11 +39,14 @@ FIRST_MARK = "document.querySelector('.tile[aria-posinset=\"1\"] i')"
 ACROSS = f"new Set({IN_VIEW}.map((tile) => tile.getBoundingClientRect().x)).size"
 
 WALL = f"""{READY} && !document.body.classList.contains("busy") && (() => {{
-  const tiles = {IN_VIEW};
-  return tiles.length && tiles.every((tile) =>
-    tile.querySelector(".face").style.backgroundImage && tile.querySelector("p").firstChild);
+  const tiles = {IN_VIEW}, wall = document.getElementById("wall");
+  const ends = wall.scrollTop + wall.clientHeight > wall.scrollHeight - 40;
+  const lowest = Math.max(...tiles.map((tile) => tile.getBoundingClientRect().bottom));
+  return tiles.length && (ends || lowest > wall.getBoundingClientRect().bottom - 40)
+    && tiles.every((tile) =>
+      tile.querySelector(".face").style.backgroundImage && tile.querySelector("p").firstChild);
 }})()"""
-"""Every thumbnail in view is there, with its text."""
+"""Every thumbnail in view is there, down to the lower edge, with its text."""
 
 
 def write_evidence(shards: Path, data: Path) -> None:
