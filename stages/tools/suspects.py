@@ -1,5 +1,6 @@
 """Command `suspects`: labels that may be wrong, the likeliest first."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,6 +67,10 @@ def suspects(
     wrong, with 95 % intervals) and summary.json. Labels that corrections/SOURCE.csv speaks of have
     been looked at and are left out.
     """
+    # Thousands of small fits: threads of numpy's BLAS that wait for each other take ten times as
+    # long, on a busy machine. It is read when numpy is loaded; torch has threads of its own.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
     from pipeline.dataset.view import open_view
     from pipeline.files import sole_writer
     from pipeline.params import load_params
