@@ -56,7 +56,10 @@ THERE = """
       const { top, bottom } = tile.getBoundingClientRect();
       return bottom > view.top && top < view.bottom;
     });
-    return seen.length > 10 &&
+    const lowest = Math.max(...seen.map((tile) => tile.getBoundingClientRect().bottom));
+    const wall = document.getElementById("wall");
+    const ends = wall.scrollTop + wall.clientHeight > wall.scrollHeight - 40;
+    return seen.length > 10 && (ends || lowest > view.bottom - 40) &&
       seen.every(({ children: [face, text] }) => face.style.backgroundImage && text.firstChild);
   };
   const frame = () => new Promise((done) => requestAnimationFrame(done));
